@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors a user of this package can meet. Each message names what came, what was expected
+and what to do."""
+
+
+class LightdepthError(Exception):
+    """Base of every error this package raises on purpose; catch it to keep a robot running."""
+
+
+class ConfigError(LightdepthError):
+    """A parameter, flag or file setting has a value that cannot work."""
+
+
+class ContractError(LightdepthError):
+    """A model's contract JSON is missing, broken, or does not fit its ONNX file."""
+
+
+class EngineError(LightdepthError):
+    """An inference engine cannot be loaded, or failed while running."""
+
+
+class BadImageError(LightdepthError):
+    """An image (message, file or array) cannot be used; the frame is skipped."""
+
+
+class BadCameraError(LightdepthError):
+    """A calibration cannot be used."""
+
+
+class DataError(LightdepthError):
+    """A data set, label file or recording is not what it should be."""

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sample: the one shape in which every data set hands out a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lightdepth_ros.camera import Camera
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame with whatever truth its data set has.
+
+    rgb            (H, W, 3) uint8, RGB.
+    camera         intrinsics of `rgb`; None = not calibrated (then depth is learnt up to scale
+                   only).
+    depth_m        (H, W) float32, metres along Z from a sensor or a renderer; 0 = no value. None
+                   = no depth truth.
+    teacher_depth_m (H, W) float32, metres along Z from a teacher (dense, less exact); 0 = no
+    value. None = none.
+    label_id       (H, W) uint8, Cityscapes train ids; 255 = unlabelled. None = no labels.
+    name           unique within the data set: used in file names, manifests and error messages.
+    right_rgb      (H, W, 3) uint8, the right-hand image of a rectified stereo pair, or None.
+    baseline_m     distance between the two cameras in metres, or None.
+    """
+
+    rgb: np.ndarray
+    camera: Camera | None
+    depth_m: np.ndarray | None
+    label_id: np.ndarray | None
+    name: str
+    teacher_depth_m: np.ndarray | None = None
+    right_rgb: np.ndarray | None = None
+    baseline_m: float | None = None
+
+
+class Dataset(Protocol):
+    """A data set: a sequence of samples, read from disk (or made) when asked for."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
