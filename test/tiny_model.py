@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model file small enough to predict by hand, with the interface of the exported students."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from lightdepth_ros.classes import CLASSES
+from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, file_sha256, model_name
+
+CANONICAL_FOCAL_PX = 600.0
+DEPTH_PER_RED_M = 0.5
+
+
+def make_tiny_model(folder: Path, exit_name: str = 'L', student: str = 'tiny') -> Path:
+    """Write the ONNX and its contract into `folder`; return the contract's path.
+
+    Each output pixel looks at one input pixel, the top left one of its stride x stride block:
+    depth = red * 0.5 metres, label = green modulo 19, confidence = blue.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = model_name(student, exit_name)
+    onnx_path = folder / f'{name}.onnx'
+    onnx.save(_model(EXIT_STRIDE[exit_name]), onnx_path)
+    contract = ModelContract(
+        student=student,
+        exit=exit_name,
+        onnx_file=onnx_path.name,
+        onnx_sha256=file_sha256(onnx_path),
+        canonical_focal_px=CANONICAL_FOCAL_PX,
+        depth_range_m=(0.5, 120.0),
+        training={'data': 'none: written by hand for tests'},
+    )
+    contract_path = folder / f'{name}.json'
+    contract_path.write_text(contract.to_json(), encoding='utf-8')
+    return contract_path
+
+
+def tiny_outputs(image: np.ndarray, stride: int) -> dict[str, np.ndarray]:
+    """Return what the tiny model must answer to `image`, (1, H, W, 3) uint8."""
+    pixels = image[:, ::stride, ::stride]
+    return {
+        'depth': pixels[..., 0].astype(np.float32) * np.float32(DEPTH_PER_RED_M),
+        'label': pixels[..., 1] % np.uint8(len(CLASSES)),
+        'confidence': pixels[..., 2].copy(),
+    }
+
+
+def _model(stride: int) -> onnx.ModelProto:
+    constants = [
+        helper.make_tensor('starts', TensorProto.INT64, [2], [0, 0]),
+        helper.make_tensor('ends', TensorProto.INT64, [2], [2**31 - 1, 2**31 - 1]),
+        helper.make_tensor('axes', TensorProto.INT64, [2], [1, 2]),
+        helper.make_tensor('steps', TensorProto.INT64, [2], [stride, stride]),
+        helper.make_tensor('metres', TensorProto.FLOAT, [], [DEPTH_PER_RED_M]),
+        helper.make_tensor('class_count', TensorProto.INT64, [], [len(CLASSES)]),
+        *(helper.make_tensor(c, TensorProto.INT64, [], [i]) for i, c in enumerate('rgb')),
+    ]
+    nodes = [
+        helper.make_node('Slice', ['image', 'starts', 'ends', 'axes', 'steps'], ['pixels']),
+        helper.make_node('Gather', ['pixels', 'r'], ['red'], axis=3),
+        helper.make_node('Gather', ['pixels', 'g'], ['green'], axis=3),
+        helper.make_node('Gather', ['pixels', 'b'], ['confidence'], axis=3),
+        helper.make_node('Cast', ['red'], ['red_float'], to=TensorProto.FLOAT),
+        helper.make_node('Mul', ['red_float', 'metres'], ['depth']),
+        helper.make_node('Cast', ['green'], ['green_int'], to=TensorProto.INT64),
+        helper.make_node('Mod', ['green_int', 'class_count'], ['label_int']),
+        helper.make_node('Cast', ['label_int'], ['label'], to=TensorProto.UINT8),
+    ]
+    out = [1, 'h', 'w']
+    graph = helper.make_graph(
+        nodes,
+        'tiny',
+        [helper.make_tensor_value_info('image', TensorProto.UINT8, [1, 'H', 'W', 3])],
+        [
+            helper.make_tensor_value_info('depth', TensorProto.FLOAT, out),
+            helper.make_tensor_value_info('label', TensorProto.UINT8, out),
+            helper.make_tensor_value_info('confidence', TensorProto.UINT8, out),
+        ],
+        constants,
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 17)], producer_name='lightdepth test'
+    )
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return model
