@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lens distortion, undone on the way from raw pixels to the network input.
+
+Formulas: plumb_bob is the model of Brown (Close-range camera calibration, 1971),
+rational_polynomial its quotient form as OpenCV's calib3d documents it, equidistant the fisheye
+polynomial of Kannala and Brandt (PAMI 2006). Names and coefficient orders are those of
+sensor_msgs/CameraInfo.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.errors import BadCameraError
+
+COEFFICIENT_COUNTS = {
+    'plumb_bob': (4, 5),
+    'rational_polynomial': (8,),
+    'equidistant': (4,),
+}
+"""Distortion model -> how many coefficients it takes."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A raw camera image: pinhole intrinsics plus distortion.
+
+    camera        intrinsics K of the raw image. The undistorted view keeps the same K, so the
+                  middle of the picture keeps its scale.
+    model         'plumb_bob' (k1 k2 p1 p2 [k3]), 'rational_polynomial' (k1 k2 p1 p2 k3 k4 k5 k6)
+                  or 'equidistant' (k1 k2 k3 k4).
+    coefficients  as in CameraInfo.d.
+    """
+
+    camera: Camera
+    model: str
+    coefficients: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        counts = COEFFICIENT_COUNTS.get(self.model)
+        if counts is None:
+            raise BadCameraError(
+                f'distortion model is {self.model!r}; supported are '
+                f'{", ".join(COEFFICIENT_COUNTS)}. Feed the rectified image instead.'
+            )
+        finite = all(math.isfinite(c) for c in self.coefficients)
+        if len(self.coefficients) not in counts or not finite:
+            raise BadCameraError(
+                f'{self.model} has the coefficients {self.coefficients}; it takes '
+                f'{" or ".join(map(str, counts))} finite numbers. Calibrate the camera again.'
+            )
+
+    def distort(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Map ideal rays x = X/Z, y = Y/Z to where the lens images them, in the same unit.
+
+        NaN where the lens cannot see the ray: beyond the radius at which the polynomial turns
+        back, it would show some other part of the picture there.
+        """
+        if self.model == 'equidistant':
+            return _fisheye(x, y, self.coefficients)
+        k1, k2, p1, p2, k3, k4, k5, k6 = (*self.coefficients, *(0.0,) * 4)[:8]
+        r2 = x * x + y * y
+        radial = _radial(r2, (k1, k2, k3), (k4, k5, k6))
+        radial = np.where(r2 <= _turning_point(self) ** 2, radial, np.nan)
+        cross = 2 * x * y
+        return (
+            x * radial + p1 * cross + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + p2 * cross,
+        )
+
+
+def _radial(
+    r2: np.ndarray, above: tuple[float, float, float], below: tuple[float, float, float]
+) -> np.ndarray:
+    factor: np.ndarray = _cubic(r2, above) / _cubic(r2, below)
+    return factor
+
+
+def _cubic(r2: np.ndarray, k: tuple[float, float, float]) -> np.ndarray:
+    result: np.ndarray = 1 + r2 * (k[0] + r2 * (k[1] + r2 * k[2]))
+    return result
+
+
+def _fisheye(x: np.ndarray, y: np.ndarray, k: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    radius = np.hypot(x, y)
+    theta = np.arctan(radius)
+    t2 = theta * theta
+    bent = theta * (1 + t2 * (k[0] + t2 * (k[1] + t2 * (k[2] + t2 * k[3]))))
+    scale = np.where(radius > 1e-9, bent / np.maximum(radius, 1e-9), 1.0)
+    return x * scale, y * scale
+
+
+def _turning_point(lens: Lens) -> float:
+    """Return the smallest radius at which the distorted radius stops growing, or inf."""
+    k1, k2, _, _, k3, k4, k5, k6 = (*lens.coefficients, *(0.0,) * 4)[:8]
+    radius = np.linspace(0.0, 10.0, 10001)
+    bent = radius * _radial(radius * radius, (k1, k2, k3), (k4, k5, k6))
+    backwards = np.flatnonzero(np.diff(bent) <= 0)
+    return float(radius[backwards[0]]) if backwards.size else math.inf
+
+
+@dataclass(frozen=True)
+class LensMap:
+    """OpenCV's fixed-point remap tables, (H, W, 2) int16 and (H, W) uint16, and where they apply.
+
+    inside  (H, W) bool, False where no raw pixel shows this ray; None = all inside.
+    """
+
+    whole_px: np.ndarray
+    fraction: np.ndarray
+    inside: np.ndarray | None
+
+    def apply(self, raw: np.ndarray, out: np.ndarray, fill: int) -> None:
+        """Write the undistorted view of `raw`, (H, W, 3) uint8, into `out`."""
+        cv2.remap(
+            raw,
+            self.whole_px,
+            self.fraction,
+            cv2.INTER_LINEAR,
+            dst=out,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(fill, fill, fill),
+        )
+
+
+@lru_cache(maxsize=8)
+def lens_map(lens: Lens, target: Camera, halvings: int) -> LensMap:
+    """Return the map from pixels of the pinhole camera `target` to raw pixels.
+
+    halvings: how often the raw image will have been halved before the map is applied.
+    """
+    rays = target.rays().astype(np.float64)
+    x, y = lens.distort(rays[..., 0], rays[..., 1])
+    unit = 1 << halvings
+    raw = lens.camera
+    u = (raw.fx * x + raw.cx + 0.5) / unit - 0.5
+    v = (raw.fy * y + raw.cy + 0.5) / unit - 0.5
+    width, height = raw.width // unit, raw.height // unit
+    inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+    u = np.where(inside, u.clip(0, width - 1), -2.0)
+    v = np.where(inside, v.clip(0, height - 1), -2.0)
+    whole, fraction = cv2.convertMaps(u.astype(np.float32), v.astype(np.float32), cv2.CV_16SC2)
+    return LensMap(whole, fraction, None if inside.all() else inside)
