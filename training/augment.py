@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random views and colours of a sample. Pixels stay square and the focal length is carried along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from training.datasets.sample import Sample
+
+SCALE_LIMITS = (0.35, 1.8)
+"""Resampling beyond these factors invents or destroys too much detail to learn from."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A similarity transform of an image into a crop.
+
+    matrix      (2, 3) float64: source pixel (u, v, 1) -> crop pixel.
+    hw          crop size (height, width).
+    focal_px    focal length of the crop in its pixels; 0 = the source is not calibrated.
+    """
+
+    matrix: np.ndarray
+    hw: tuple[int, int]
+    focal_px: float
+
+
+def draw_scale(
+    rng: np.random.Generator, sample: Sample, hw: tuple[int, int], focal_px: tuple[float, float]
+) -> float:
+    """Draw the resampling factor: log-uniform in the crop's focal length, or in its share of view."""
+    if sample.camera is not None:
+        low, high = (f / sample.camera.focal_px for f in focal_px)
+    else:
+        low = max(hw[0] / sample.rgb.shape[0], hw[1] / sample.rgb.shape[1])
+        high = 2 * low
+    low, high = np.clip([low, high], *SCALE_LIMITS)
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def draw_view(
+    rng: np.random.Generator,
+    sample: Sample,
+    hw: tuple[int, int],
+    focal_px: tuple[float, float],
+    rotation_deg: float,
+) -> View:
+    """Draw a random scale, roll, mirror image and position for a crop of `hw` pixels.
+
+    A crop larger than the scaled image is placed so that it holds all of it (the rest is empty).
+    Roll about the optical axis leaves depth along Z as it is; so does mirroring.
+    """
+    scale = draw_scale(rng, sample, hw, focal_px)
+    angle = np.deg2rad(rng.uniform(-rotation_deg, rotation_deg))
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    height, width = sample.rgb.shape[:2]
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
+    slack = np.array([scale * width - hw[1], scale * height - hw[0]]) / 2
+    centre = np.array([hw[1] / 2, hw[0] / 2]) + rng.uniform(-1, 1, 2) * np.abs(slack)
+    offset = centre - linear @ np.array([width / 2, height / 2])
+    focal = sample.camera.focal_px * scale if sample.camera is not None else 0.0
+    return View(np.column_stack([linear, offset]), hw, focal)
+
+
+def warp(image: np.ndarray, view: View, source_hw: tuple[int, int], nearest: bool) -> np.ndarray:
+    """Resample `image` into the view; outside the source the result is 0.
+
+    image may be at another size than the view's source (teacher maps at half size): its own pixels
+    are mapped through source_hw. nearest: for depth and ids, which must not be mixed.
+    """
+    sx, sy = source_hw[1] / image.shape[1], source_hw[0] / image.shape[0]
+    to_source = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
+    matrix = view.matrix @ to_source
+    flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    return cv2.warpAffine(image, matrix, view.hw[::-1], flags=flags)
+
+
+def photometric(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> np.ndarray:
+    """Change light, colour, sharpness, noise and compression of (H, W, 3) uint8; same shape.
+
+    strength 0 = unchanged, 1 = the strengths used for the shipped student.
+    """
+    if strength <= 0:
+        return rgb
+    rgb = colour_curves(rng, rgb, strength)
+    if rng.random() < 0.15 * strength:
+        sigma = rng.uniform(0.4, 1.5)
+        rgb = cv2.GaussianBlur(rgb, (0, 0), sigma)
+    if rng.random() < 0.25 * strength:
+        rgb = add_noise(rng, rgb, rng.uniform(2, 12) * strength)
+    if rng.random() < 0.2 * strength:
+        quality = int(rng.integers(25, 90))
+        rgb = cv2.imdecode(cv2.imencode('.jpg', rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+    return rgb
+
+
+def colour_curves(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> np.ndarray:
+    """Apply gamma, gain, offset and white balance as one table per channel; sometimes lose colour."""
+    ramp = np.arange(256, dtype=np.float32) / 255
+    night = rng.random() < 0.06 * strength
+    gamma = np.exp(rng.uniform(-0.35, 0.35) * strength) * (2.0 if night else 1.0)
+    gain = np.exp(rng.uniform(-0.3, 0.3, 3) * 0.35 * strength + rng.uniform(-0.3, 0.3) * strength)
+    offset = rng.uniform(-0.05, 0.05) * strength
+    table = np.clip((ramp[:, None] ** gamma * gain + offset) * 255, 0, 255).astype(np.uint8)
+    rgb = cv2.LUT(rgb, table[:, None, :])
+    if rng.random() < 0.4 * strength:
+        grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        keep = 0.0 if rng.random() < 0.15 else rng.uniform(0.3, 1.5)
+        rgb = cv2.addWeighted(rgb, keep, grey, 1 - keep, 0)
+    return rgb
+
+
+def add_noise(rng: np.random.Generator, rgb: np.ndarray, sigma: float) -> np.ndarray:
+    """Add Gaussian sensor noise of `sigma` grey levels."""
+    noise = np.empty(rgb.shape, np.int16)
+    cv2.setRNGSeed(int(rng.integers(1 << 31)))
+    cv2.randn(noise, 0, sigma)
+    return cv2.add(rgb, noise, dtype=cv2.CV_8U)

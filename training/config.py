@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TrainConfig: the only owner of training defaults. Flags, checkpoints and ablations read it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightdepth_ros.errors import ConfigError
+
+CANONICAL_FOCAL_PX = 600.0
+"""Depth is learnt as if every camera had this focal length in network pixels (training and export).
+
+A 1242x375 KITTI frame scaled to height 320 has 616 px, so there canonical and true metres are close.
+"""
+
+
+def option(default: Any, help_text: str, **extra: Any) -> Any:
+    """Return a dataclass field with its help and limits beside it."""
+    return field(default=default, metadata={'help': help_text, **extra})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. `check()` refuses values that cannot work."""
+
+    student: str = option('plain', 'network to train', choices=('plain', 'paper'))
+    sources: str = option(
+        'synthetic:1,kitti:4,camvid:1,idd:2,nuscenes:1',
+        'data sets and how many of every sum-of-weights samples come from each',
+    )
+    steps: int = option(12000, 'optimiser steps', low=1)
+    batch_size: int = option(12, 'crops per step (per process)', low=1)
+    crops: str = option(
+        '256x416,192x544,320x320', 'crop sizes HxW in pixels; one is drawn for each batch'
+    )
+    focal_min_px: float = option(300.0, 'smallest focal length after random scaling', low=50)
+    focal_max_px: float = option(950.0, 'largest focal length after random scaling', low=50)
+    rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
+    photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
+    lr: float = option(3e-3, 'peak learning rate of AdamW', low=0)
+    schedule: str = option('cosine', 'learning rate after warm-up', choices=('cosine', 'linear'))
+    warmup_steps: int = option(200, 'steps of linear warm-up', low=0)
+    weight_decay: float = option(1e-4, "AdamW's weight decay", low=0)
+    clip: float = option(5.0, 'gradient norm is clipped to this; 0 = off', low=0)
+    ema: float = option(0.9985, 'decay of the averaged weights that are exported; 0 = off', low=0)
+    alpha: float = option(0.25, "weight of each scale's depth loss (the paper's)", low=0)
+    beta: float = option(0.75, "weight of each scale's label loss (the paper's)", low=0)
+    gamma: float = option(0.05, "weight of each scale's confidence loss (ours)", low=0)
+    log_depth: bool = option(True, 'compare depths in G space; off = in metres (ablation)')
+    depth_truth: str = option(
+        'compensated',
+        'sparse = sensor only; teacher = teacher only; compensated = both',
+        choices=('sparse', 'teacher', 'compensated'),
+    )
+    teacher_weight: float = option(0.5, 'weight of a teacher pixel; a sensor pixel has 1', low=0)
+    sky_weight: float = option(0.2, 'weight of sky pixels, learnt as the far limit', low=0)
+    class_balance: float = option(0.5, 'class weight = frequency ** -this', low=0, high=1)
+    precision: str = option('32-true', "Lightning's precision", choices=('32-true', 'bf16-mixed'))
+    accelerator: str = option('auto', 'cpu, gpu or auto')
+    devices: int = option(1, 'processes or GPUs per node', low=1)
+    nodes: int = option(1, 'machines', low=1)
+    threads: int = option(0, 'PyTorch threads; 0 = all cores', low=0)
+    workers: int = option(1, 'data loading processes', low=0)
+    val_every: int = option(1000, 'steps between validations', low=1)
+    save_every: int = option(250, 'steps between checkpoints to resume from', low=1)
+    patience: int = option(0, 'stop after this many validations without gain; 0 = never', low=0)
+    seed: int = option(0, 'seed of weights, sampling and augmentation')
+    init: str = option('', 'checkpoint to take weights from (fine-tuning); empty = random')
+    compile: bool = option(False, 'torch.compile the student')
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            check_value(f, getattr(self, f.name))
+        if self.focal_min_px > self.focal_max_px:
+            raise ConfigError(
+                f'focal_min_px is {self.focal_min_px}; it must not exceed focal_max_px '
+                f'({self.focal_max_px})'
+            )
+        self.crop_sizes()
+        self.source_weights()
+
+    def crop_sizes(self) -> list[tuple[int, int]]:
+        """Return the crop sizes as (height, width) pairs."""
+        sizes = []
+        for text in self.crops.split(','):
+            parts = text.split('x')
+            if len(parts) != 2 or not all(p.isdigit() and int(p) % 32 == 0 for p in parts):
+                raise ConfigError(
+                    f'crop is {text!r}; write HEIGHTxWIDTH, both multiples of 32, as in 256x416'
+                )
+            sizes.append((int(parts[0]), int(parts[1])))
+        return sizes
+
+    def source_weights(self) -> dict[str, float]:
+        """Return the share of each source, unnormalised."""
+        weights = {}
+        for text in self.sources.split(','):
+            name, _, weight = text.partition(':')
+            try:
+                weights[name.strip()] = float(weight or 1)
+            except ValueError as error:
+                raise ConfigError(
+                    f'source is {text!r}; write NAME:WEIGHT, as in kitti:4'
+                ) from error
+        return weights
+
+    def to_json(self) -> str:
+        """Return the configuration as indented JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + '\n'
+
+
+def check_value(f: dataclasses.Field[Any], value: Any) -> None:
+    """Refuse a value outside the field's choices or limits, naming the remedy."""
+    choices, low, high = (f.metadata.get(k) for k in ('choices', 'low', 'high'))
+    if choices and value not in choices:
+        raise ConfigError(f'{f.name} is {value!r}; it must be one of {", ".join(choices)}')
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ConfigError(f'{f.name} is {value}; it must lie in [{low}, {high}]')
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add one flag per field, with its default and help."""
+    for f in dataclasses.fields(TrainConfig):
+        flag, text = '--' + f.name.replace('_', '-'), f.metadata['help']
+        text = f'{text} (default {f.default})'.replace('%', '%%')
+        if isinstance(f.default, bool):
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, action=action, default=f.default, help=text)
+        else:
+            parser.add_argument(
+                flag, type=type(f.default), default=f.default, help=text,
+                choices=f.metadata.get('choices'),
+            )  # fmt: skip
+
+
+def from_flags(args: argparse.Namespace) -> TrainConfig:
+    """Build the configuration from parsed flags."""
+    return TrainConfig(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TrainConfig)})

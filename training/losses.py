@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's loss: berHu of log-mapped depth and cross-entropy of labels, at four scales.
+
+Source: Chiu et al., ICPR 2020. What is marked "ours" is not in the paper.
+All depths here are canonical: metres times (canonical focal length / focal length in pixels).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+NEAR_M, FAR_M = 4.0, 80.0
+"""The paper's m and M: G(4 m) = 0, G(80 m) = 80; below 4 m G is negative."""
+_SLOPE = FAR_M / (math.log(FAR_M) - math.log(NEAR_M))
+
+
+def log_map(depth_m: torch.Tensor) -> torch.Tensor:
+    """G(d) = (ln d - ln m) * M / (ln M - ln m), for positive metres of any shape."""
+    return (torch.log(depth_m) - math.log(NEAR_M)) * _SLOPE
+
+
+def inverse_log_map(g: torch.Tensor) -> torch.Tensor:
+    """Metres of a value in G's space: positive for every real number."""
+    return torch.exp(g / _SLOPE + math.log(NEAR_M))
+
+
+def berhu(error: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """F(x) = |x| up to the threshold a, (x^2 + a^2) / (2a) beyond; elementwise, same shape."""
+    size = error.abs()
+    a = threshold.clamp_min(1e-6)
+    return torch.where(size <= a, size, (error * error + a * a) / (2 * a))
+
+
+def depth_loss(pred_g: torch.Tensor, truth_g: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted mean of F(G(pred) - G(truth)), a = a fifth of the largest error in the batch.
+
+    pred_g, truth_g, weight: (N, 1, h, w); weight 0 = no truth there, 1 = the paper's mask; values
+    between are ours (a teacher counts less than a sensor). No valid pixel gives 0 with a gradient.
+    """
+    error = torch.where(weight > 0, pred_g - truth_g, torch.zeros_like(pred_g))
+    threshold = error.detach().abs().max() / 5
+    return (berhu(error, threshold) * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def align_scale(
+    pred_g: torch.Tensor, truth_g: torch.Tensor, weight: torch.Tensor, unscaled: torch.Tensor
+) -> torch.Tensor:
+    """Shift each uncalibrated image's truth to the prediction's mean: depth up to scale (ours).
+
+    In G's space an unknown scale is an unknown offset, so removing the weighted mean residual of the
+    image leaves the scale-invariant error of Eigen et al. (NIPS 2014) with lambda = 1.
+    unscaled: (N,) bool, images whose focal length is unknown. Returns truth_g of the same shape.
+    """
+    total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    offset = ((pred_g.detach() - truth_g) * weight).sum((1, 2, 3), keepdim=True) / total
+    return truth_g + torch.where(unscaled[:, None, None, None], offset, torch.zeros_like(offset))
+
+
+def label_loss(
+    logits: torch.Tensor, label: torch.Tensor, class_weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Cross-entropy averaged over labelled pixels; 255 = unlabelled.
+
+    logits (N, K, h, w); label (N, h, w) int64; class_weight (K,) or None.
+    """
+    loss = F.cross_entropy(logits, label, class_weight, ignore_index=255, reduction='none')
+    known = label != 255
+    scale = known.to(loss.dtype)
+    if class_weight is not None:
+        scale = class_weight[label.clamp_max(len(class_weight) - 1)] * scale
+    return loss.sum() / scale.sum().clamp_min(1e-6)
+
+
+def confidence_loss(
+    log_scale: torch.Tensor, pred_g: torch.Tensor, truth_g: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Negative log-likelihood of |error of ln depth| under a Laplace law of scale exp(log_scale).
+
+    Ours (after Kendall and Gal, NIPS 2017). The depth prediction is held fixed, so this trains the
+    confidence head and never trades depth accuracy for it. Shapes as in `depth_loss`.
+    """
+    error = (pred_g.detach() - truth_g).abs() / _SLOPE
+    nll = log_scale + error * torch.exp(-log_scale)
+    nll = torch.where(weight > 0, nll, torch.zeros_like(nll))
+    return (nll * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+class Truth(NamedTuple):
+    """Truth of one scale: g and weight (N, 1, h, w) float; label (N, h, w) int64, 255 = none."""
+
+    g: torch.Tensor
+    weight: torch.Tensor
+    label: torch.Tensor
+
+
+def truth_at_stride(
+    g: torch.Tensor, weight: torch.Tensor, label: torch.Tensor, stride: int
+) -> Truth:
+    """Bring full-size truth to one exit's grid.
+
+    Depth: weighted mean of G over each stride x stride cell, so that no lidar point is lost; the
+    cell's weight is the largest in it. Labels: the pixel at the cell's centre.
+    g, weight: (N, 1, H, W); label: (N, H, W).
+    """
+    total = F.avg_pool2d(weight, stride)
+    pooled = F.avg_pool2d(g * weight, stride) / total.clamp_min(1e-9)
+    cell_weight = F.max_pool2d(weight, stride)
+    half = stride // 2
+    return Truth(pooled, cell_weight, label[:, half::stride, half::stride])

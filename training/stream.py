@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The endless stream of training crops: item k is the same whoever asks for it, and whenever.
+
+Every random choice of item k comes from a generator seeded with (seed, k). That makes resuming
+exact (start at the step that was saved) and sharding trivial (rank r takes its own items).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+from torch.utils.data import Dataset, Sampler
+
+from lightdepth_ros.errors import DataError
+from training import augment, truth
+from training.config import TrainConfig
+from training.datasets.catalog import open_dataset
+from training.datasets.sample import Sample
+
+
+class CropStream(Dataset):
+    """Crops drawn from several sources by weight."""
+
+    def __init__(self, sources: dict[str, Sequence[Sample]], config: TrainConfig) -> None:
+        self.sources = sources
+        self.config = config
+        self.names = list(config.source_weights())
+        missing = [n for n in self.names if not len(sources.get(n, ()))]
+        if missing:
+            raise DataError(
+                f'no samples for source {", ".join(missing)}; have {", ".join(sources)}'
+            )
+        shares = np.array([config.source_weights()[n] for n in self.names])
+        self.shares = shares / shares.sum()
+        self.crop_sizes = config.crop_sizes()
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray | bool]:
+        config = self.config
+        rng = np.random.default_rng([config.seed, index])
+        source = self.sources[self.names[rng.choice(len(self.names), p=self.shares)]]
+        sample = source[int(rng.integers(len(source)))]
+        batch_rng = np.random.default_rng([config.seed, index // config.batch_size, 1])
+        hw = self.crop_sizes[batch_rng.integers(len(self.crop_sizes))]
+        focal = (config.focal_min_px, config.focal_max_px)
+        view = augment.draw_view(rng, sample, hw, focal, config.rotation_deg)
+        example = truth.crop(sample, view, config)
+        example['image'] = augment.photometric(rng, example['image'], config.photometric)
+        return example
+
+
+class StreamSampler(Sampler[list[int]]):
+    """Batches of item numbers for one rank, from `first_step` to the last step."""
+
+    def __init__(self, config: TrainConfig, first_step: int, rank: int, world: int) -> None:
+        self.config, self.first_step, self.rank, self.world = config, first_step, rank, world
+
+    def __len__(self) -> int:
+        return max(0, self.config.steps - self.first_step)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size = self.config.batch_size
+        for step in range(self.first_step, self.config.steps):
+            start = (step * self.world + self.rank) * size
+            yield list(range(start, start + size))
+
+
+class InMemory(Sequence[Sample]):
+    """All samples of a data set, decoded once. Forked loader processes share the pages."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = list(samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        return self.samples[index]
+
+
+def load_sources(config: TrainConfig, root: Path | None) -> dict[str, Sequence[Sample]]:
+    """Open every source of the configuration and decode it into memory."""
+    sources: dict[str, Sequence[Sample]] = {}
+    for name in config.source_weights():
+        dataset = open_dataset(name, root)
+        indices = track(range(len(dataset)), description=f'reading {name}')
+        sources[name] = InMemory([truth.clean(dataset[i]) for i in indices])
+    return sources

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train a student: `python -m training.train --out runs/first`; the same command again resumes it."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch import callbacks, loggers
+from torch.utils.data import DataLoader, Dataset
+
+from lightdepth_ros.errors import ConfigError, LightdepthError
+from training import config as config_module
+from training.config import TrainConfig
+from training.datasets.catalog import open_dataset
+from training.datasets.sample import Sample
+from training.distill import Distillation, as_dict
+from training.stream import CropStream, StreamSampler, load_sources
+
+VAL_HEIGHT_PX = 320
+
+
+class WholeFrames(Dataset):
+    """Validation frames, resized to 320 rows (or as near as multiples of 32 allow)."""
+
+    def __init__(self, dataset: Dataset[Sample], step: int = 1) -> None:
+        self.items = [whole_frame(dataset[i]) for i in range(0, len(dataset), step)]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray | float]:
+        return self.items[index]
+
+
+def whole_frame(sample: Sample) -> dict[str, np.ndarray | float]:
+    """Return one frame for validation: the image at network size, the truth at its own size."""
+    height, width = sample.rgb.shape[:2]
+    net_width = max(32, round(width * VAL_HEIGHT_PX / height / 32) * 32)
+    image = cv2.resize(sample.rgb, (net_width, VAL_HEIGHT_PX), interpolation=cv2.INTER_AREA)
+    item: dict[str, np.ndarray | float] = {'image': image}
+    if sample.camera is not None and sample.depth_m is not None:
+        scaled = sample.camera.resized(net_width, VAL_HEIGHT_PX)
+        item |= {'depth': sample.depth_m, 'focal_px': scaled.focal_px}
+    if sample.nav7_id is not None:
+        item['nav7'] = sample.nav7_id
+    return item
+
+
+class StreamData(lightning.LightningDataModule):
+    """Training crops from all sources and the two validation sets."""
+
+    def __init__(self, config: TrainConfig, root: Path | None) -> None:
+        super().__init__()
+        self.config, self.root = config, root
+        self.first_step = 0
+        self.sources: dict[str, object] = {}
+
+    def setup(self, stage: str) -> None:
+        if not self.sources:
+            self.sources = load_sources(self.config, self.root)
+            self.frames = [
+                WholeFrames(open_dataset('kitti-val', self.root)),
+                WholeFrames(open_dataset('camvid-val', self.root), step=4),
+            ]
+
+    def train_dataloader(self) -> DataLoader:
+        trainer, workers = self.trainer, self.config.workers
+        sampler = StreamSampler(
+            self.config, trainer.global_step, trainer.global_rank, trainer.world_size
+        )
+        return DataLoader(
+            CropStream(self.sources, self.config), batch_sampler=sampler, num_workers=workers,
+            persistent_workers=False, worker_init_fn=one_thread,
+        )  # fmt: skip
+
+    def val_dataloader(self) -> list[DataLoader]:
+        return [DataLoader(frames, batch_size=1) for frames in self.frames]
+
+
+def one_thread(_worker: int) -> None:
+    """Keep OpenCV in a loader process from taking the cores that the network needs."""
+    cv2.setNumThreads(1)
+
+
+def make_callbacks(config: TrainConfig, out: Path) -> list[lightning.Callback]:
+    """Return checkpointing (to resume, and the best), averaging, progress and early stop."""
+    last = callbacks.ModelCheckpoint(
+        out, filename='resume', every_n_train_steps=config.save_every, save_top_k=1,
+        enable_version_counter=False,
+    )  # fmt: skip
+    best = callbacks.ModelCheckpoint(
+        out, filename='best', monitor='val/abs_rel', mode='min', enable_version_counter=False,
+    )  # fmt: skip
+    result: list[lightning.Callback] = [
+        last, best, callbacks.RichProgressBar(leave=True), callbacks.LearningRateMonitor('step'),
+    ]  # fmt: skip
+    if config.ema:
+        result.append(callbacks.EMAWeightAveraging(decay=config.ema))
+    if config.patience:
+        result.append(callbacks.EarlyStopping('val/abs_rel', patience=config.patience))
+    return result
+
+
+def make_trainer(config: TrainConfig, out: Path) -> lightning.Trainer:
+    """Return the Lightning trainer that the configuration describes, logging to `out`."""
+    many = config.devices * config.nodes > 1
+    return lightning.Trainer(
+        accelerator=config.accelerator, devices=config.devices, num_nodes=config.nodes,
+        strategy='ddp' if many else 'auto', precision=config.precision, max_steps=config.steps,
+        val_check_interval=config.val_every, check_val_every_n_epoch=None,
+        gradient_clip_val=config.clip or None, use_distributed_sampler=False,
+        logger=[loggers.TensorBoardLogger(out, name='', version='log'),
+                loggers.CSVLogger(out, name='', version='log')],
+        callbacks=make_callbacks(config, out), log_every_n_steps=50, num_sanity_val_steps=0,
+        default_root_dir=out,
+    )  # fmt: skip
+
+
+def load_weights(module: Distillation, path: Path) -> None:
+    """Take the student's weights from another run's checkpoint (fine-tuning)."""
+    if not path.is_file():
+        raise ConfigError(f'--init {path} does not exist; give a checkpoint (.ckpt)')
+    state = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+    module.load_state_dict(state)
+
+
+def git_commit() -> str:
+    """Return the commit the code is at, with a + where files differ; 'unknown' outside git."""
+    run = subprocess.run(
+        ['git', 'describe', '--always', '--dirty=+'], capture_output=True, text=True, check=False
+    )
+    return run.stdout.strip() or 'unknown'
+
+
+def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning.Trainer:
+    """Train, or resume where `out` already holds a run, and return the finished trainer."""
+    out.mkdir(parents=True, exist_ok=True)
+    resume = out / 'resume.ckpt'
+    saved = out / 'config.json'
+    if resume.is_file() and saved.read_text(encoding='utf-8') != config.to_json():
+        raise ConfigError(
+            f'{out} holds a run with another configuration ({saved}). Give the same options to '
+            'resume it, or another --out.'
+        )
+    saved.write_text(config.to_json(), encoding='utf-8')
+    (out / 'commit.txt').write_text(git_commit() + '\n', encoding='utf-8')
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    lightning.seed_everything(config.seed)
+    module = Distillation(as_dict(config))
+    if config.init:
+        load_weights(module, Path(config.init))
+    if config.compile:
+        module.student.compile()
+    trainer = make_trainer(config, out)
+    data = StreamData(config, root)
+    trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None)
+    return trainer
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        prog='python -m training.train', description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter.__base__,
+    )  # fmt: skip
+    parser.add_argument('--out', type=Path, required=True, help='folder of the run')
+    parser.add_argument('--root', type=Path, default=None,
+                        help='road data folder (default: LIGHTDEPTH_DATA or ../shared/data)')  # fmt: skip
+    config_module.add_flags(parser)
+    args = parser.parse_args(argv)
+    try:
+        train(config_module.from_flags(args), args.out, args.root)
+    except LightdepthError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

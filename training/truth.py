@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a sample's sensor depth, teacher depth and labels to the one target the student learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from lightdepth_ros.classes import SKY, UNLABELLED
+from training.augment import View, warp
+from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.datasets.sample import Sample
+from training.losses import FAR_M
+
+SEE_THROUGH_WINDOW_PX, SEE_THROUGH_RATIO = 9, 1.4
+
+
+def drop_see_through(depth_m: np.ndarray) -> np.ndarray:
+    """Remove sparse lidar returns that lie behind an object which hides them from the camera.
+
+    The lidar sits beside the camera and sees past edges. A point is dropped when another return
+    within 4 pixels is nearer by a factor over 1.4: ground seen at 1.65 m height changes less than
+    that up to 80 m. depth_m: (H, W) float32 metres, 0 = no value; returns the same shape.
+    """
+    near = np.where(depth_m > 0, depth_m, np.float32(np.inf))
+    nearest = cv2.erode(near, np.ones((SEE_THROUGH_WINDOW_PX, SEE_THROUGH_WINDOW_PX), np.uint8))
+    return np.where(depth_m > nearest * SEE_THROUGH_RATIO, np.float32(0), depth_m)
+
+
+TEACHER_ABS_REL_LIMIT = 0.2
+
+
+def clean(sample: Sample) -> Sample:
+    """Do what needs doing once per frame, before any crop.
+
+    Sensor depth loses its see-through returns, and a teacher that is off by more than 20 % on
+    average on the frame's own sensor points is not used for that frame.
+    """
+    if sample.depth_m is None or sample.teacher_depth_m is None:
+        return sample
+    depth = drop_see_through(sample.depth_m)
+    known = (depth > 0) & (sample.teacher_depth_m > 0)
+    error = np.abs(sample.teacher_depth_m[known] / depth[known] - 1)
+    teacher = sample.teacher_depth_m
+    if error.size and float(error.mean()) > TEACHER_ABS_REL_LIMIT:
+        teacher = None
+    return replace(sample, depth_m=depth, teacher_depth_m=teacher)
+
+
+def depth_target(
+    sensor_m: np.ndarray, teacher_m: np.ndarray, label_id: np.ndarray, config: TrainConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merge truths into (metres, weight), both float32 of the input's shape; weight 0 = none.
+
+    The sensor wins where it has a value, then the teacher. Sky has no depth: it gets weight but
+    the value 0, which `canonical` turns into the far limit.
+    """
+    use = config.depth_truth
+    depth = np.zeros_like(sensor_m)
+    weight = np.zeros_like(sensor_m)
+    if use != 'sparse':
+        known = teacher_m > 0
+        depth[known], weight[known] = teacher_m[known], config.teacher_weight
+        sky = label_id == SKY
+        depth[sky], weight[sky] = 0, config.sky_weight
+    if use != 'teacher':
+        known = sensor_m > 0
+        depth[known], weight[known] = sensor_m[known], 1
+    return depth, weight
+
+
+def canonical(depth_m: np.ndarray, focal_px: float) -> np.ndarray:
+    """Metres as the canonical camera would see them; 0 (sky) becomes the far limit.
+
+    Enlarging an image by s multiplies its focal length by s and changes no depth; a network that
+    sees only pixels can therefore learn d * canonical / focal, not d. An uncalibrated image
+    (focal_px 0) keeps its numbers: its loss is blind to scale.
+    """
+    ratio = CANONICAL_FOCAL_PX / focal_px if focal_px > 0 else 1.0
+    return np.where(depth_m > 0, depth_m * np.float32(ratio), np.float32(FAR_M))
+
+
+def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarray | bool]:
+    """Return the training example of one view.
+
+    image (h, w, 3) uint8; depth (h, w) float32 canonical metres (valid where weight > 0);
+    weight (h, w) float32; label (h, w) uint8, 255 = unlabelled; unscaled: True where the focal
+    length is unknown.
+    """
+    source_hw = sample.rgb.shape[:2]
+    empty = np.zeros(view.hw, np.float32)
+
+    def warped(image: np.ndarray | None) -> np.ndarray:
+        return empty if image is None else warp(image, view, source_hw, nearest=True)
+
+    label = np.full(view.hw, UNLABELLED, np.uint8)
+    if sample.label_id is not None:  # outside the source warp gives 0 = road: shift ids by one
+        shifted = warp(sample.label_id + np.uint8(1), view, source_hw, nearest=True)
+        label = shifted - np.uint8(1)
+    depth, weight = depth_target(
+        warped(sample.depth_m), warped(sample.teacher_depth_m), label, config
+    )
+    if sample.depth_m is None and sample.teacher_depth_m is None:
+        weight = empty
+    return {
+        'image': warp(sample.rgb, view, source_hw, nearest=False),
+        'depth': canonical(depth, view.focal_px),
+        'weight': weight,
+        'label': label,
+        'unscaled': view.focal_px == 0,
+    }
