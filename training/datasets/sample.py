@@ -26,6 +26,9 @@ class Sample:
     name           unique within the data set: used in file names, manifests and error messages.
     right_rgb      (H, W, 3) uint8, the right-hand image of a rectified stereo pair, or None.
     baseline_m     distance between the two cameras in metres, or None.
+    nav7_id        (H, W) uint8, coarse class truth (lightdepth_ros.classes.NAV7_NAMES); 255 =
+                   unlabelled. Filled where a data set has human coarse labels (CamVid, IDD), whose
+                   fine `label_id` may be a teacher's guess or missing. None = no coarse truth.
     """
 
     rgb: np.ndarray
@@ -36,6 +39,7 @@ class Sample:
     teacher_depth_m: np.ndarray | None = None
     right_rgb: np.ndarray | None = None
     baseline_m: float | None = None
+    nav7_id: np.ndarray | None = None
 
 
 class Dataset(Protocol):
