@@ -62,46 +62,48 @@ class Lens:
         NaN where the lens cannot see the ray: beyond the radius at which the polynomial turns
         back, it would show some other part of the picture there.
         """
+        radius = np.hypot(x, y)
+        factor = _radial_factor(self, radius)
+        factor = np.where(radius < _turning_radius(self), factor, np.nan)
         if self.model == 'equidistant':
-            return _fisheye(x, y, self.coefficients)
-        k1, k2, p1, p2, k3, k4, k5, k6 = (*self.coefficients, *(0.0,) * 4)[:8]
-        r2 = x * x + y * y
-        radial = _radial(r2, (k1, k2, k3), (k4, k5, k6))
-        radial = np.where(r2 <= _turning_point(self) ** 2, radial, np.nan)
-        cross = 2 * x * y
+            return x * factor, y * factor
+        p1, p2 = self.coefficients[2:4]
+        r2, cross = radius * radius, 2 * x * y
         return (
-            x * radial + p1 * cross + p2 * (r2 + 2 * x * x),
-            y * radial + p1 * (r2 + 2 * y * y) + p2 * cross,
+            x * factor + p1 * cross + p2 * (r2 + 2 * x * x),
+            y * factor + p1 * (r2 + 2 * y * y) + p2 * cross,
         )
 
 
-def _radial(
-    r2: np.ndarray, above: tuple[float, float, float], below: tuple[float, float, float]
-) -> np.ndarray:
-    factor: np.ndarray = _cubic(r2, above) / _cubic(r2, below)
+def _radial_factor(lens: Lens, radius: np.ndarray) -> np.ndarray:
+    """Return distorted radius / ideal radius, tangential terms left out."""
+    factor: np.ndarray
+    if lens.model == 'equidistant':
+        theta = np.arctan(radius)
+        bent = theta * _polynomial(theta * theta, lens.coefficients)
+        factor = np.divide(bent, radius, out=np.ones_like(bent), where=radius > 0)
+        return factor
+    k1, k2, _, _, k3, k4, k5, k6 = (*lens.coefficients, *(0.0,) * 4)[:8]
+    r2 = radius * radius
+    with np.errstate(divide='ignore', invalid='ignore'):
+        factor = _polynomial(r2, (k1, k2, k3)) / _polynomial(r2, (k4, k5, k6))
     return factor
 
 
-def _cubic(r2: np.ndarray, k: tuple[float, float, float]) -> np.ndarray:
-    result: np.ndarray = 1 + r2 * (k[0] + r2 * (k[1] + r2 * k[2]))
-    return result
+def _polynomial(x: np.ndarray, k: tuple[float, ...]) -> np.ndarray:
+    """Return 1 + k[0] x + k[1] x^2 + ..."""
+    total = np.zeros_like(x)
+    for coefficient in reversed(k):
+        total = (total + coefficient) * x
+    return total + 1
 
 
-def _fisheye(x: np.ndarray, y: np.ndarray, k: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    radius = np.hypot(x, y)
-    theta = np.arctan(radius)
-    t2 = theta * theta
-    bent = theta * (1 + t2 * (k[0] + t2 * (k[1] + t2 * (k[2] + t2 * k[3]))))
-    scale = np.where(radius > 1e-9, bent / np.maximum(radius, 1e-9), 1.0)
-    return x * scale, y * scale
-
-
-def _turning_point(lens: Lens) -> float:
-    """Return the smallest radius at which the distorted radius stops growing, or inf."""
-    k1, k2, _, _, k3, k4, k5, k6 = (*lens.coefficients, *(0.0,) * 4)[:8]
+def _turning_radius(lens: Lens) -> float:
+    """Return the smallest ideal radius at which the distorted radius stops growing, or inf."""
     radius = np.linspace(0.0, 10.0, 10001)
-    bent = radius * _radial(radius * radius, (k1, k2, k3), (k4, k5, k6))
-    backwards = np.flatnonzero(np.diff(bent) <= 0)
+    with np.errstate(invalid='ignore'):
+        growth = np.diff(radius * _radial_factor(lens, radius))
+    backwards = np.flatnonzero(~(growth > 0))
     return float(radius[backwards[0]]) if backwards.size else math.inf
 
 
