@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of data sets: name -> opener. Every script opens its data with `open_dataset`.
+"""The table of data sets. Every script opens its data with `open_dataset`.
 
-A source is written NAME, NAME@FOLDER (its own folder instead of the common root; for "manifest"
-the CSV file), or several joined by +, as in kitti-train+kitti-extra.
+A source is written NAME, NAME@FOLDER (its own root; for the manifests the CSV file or its folder),
+or several joined by +, as in kitti-train+kitti-extra. Modules are imported when first opened.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from lightdepth_ros.errors import DataError
 from training.datasets.frames import Joined
@@ -23,69 +24,79 @@ def default_root() -> Path:
     return Path(os.environ.get('LIGHTDEPTH_DATA') or REPOSITORY.parent / 'shared' / 'data')
 
 
-def kitti(split: str) -> Callable[[Path], Dataset]:
-    """Return the opener of a split of kitti.py."""
+class Opener(NamedTuple):
+    """`function(root, *arguments)` of `training.datasets.<module>` opens the data set."""
 
-    def opener(root: Path) -> Dataset:
-        from training.datasets.kitti import open_kitti
-
-        return open_kitti(root, split)
-
-    return opener
+    about: str
+    module: str
+    function: str
+    arguments: tuple[str | bool, ...] = ()
 
 
-def camvid(split: str) -> Callable[[Path], Dataset]:
-    """Return the opener of a split of camvid.py."""
-
-    def opener(root: Path) -> Dataset:
-        from training.datasets.camvid import open_camvid
-
-        return open_camvid(root, split)
-
-    return opener
-
-
-def idd(root: Path) -> Dataset:
-    """Open idd.py."""
-    from training.datasets.idd import open_idd
-
-    return open_idd(root)
-
-
-def nuscenes_front(root: Path) -> Dataset:
-    """Open nuscenes_front.py."""
-    from training.datasets.nuscenes_front import open_nuscenes_front
-
-    return open_nuscenes_front(root)
-
-
-def synthetic(root: Path) -> Dataset:
-    """Make synthetic road scenes; needs no folder."""
-    from training.datasets.synthetic import SyntheticScenes
-
-    return SyntheticScenes()
-
-
-def manifest(path: Path) -> Dataset:
-    """Open a CSV manifest, or the manifest.csv of a folder."""
-    from training.datasets.manifest import open_manifest
-
-    return open_manifest(path / 'manifest.csv' if path.is_dir() else path)
-
-
-OPENERS: dict[str, Callable[[Path], Dataset]] = {
-    'synthetic': synthetic,
-    'kitti-train': kitti('train'),
-    'kitti-extra': kitti('extra'),
-    'kitti-val': kitti('val'),
-    'kitti-unlabelled': kitti('unlabelled'),
-    'kitti-road': kitti('road'),
-    'kitti-stereo': kitti('stereo'),
-    'camvid-train': camvid('train'),
-    'camvid-val': camvid('val'),
-    'idd-train': idd,
-    'nuscenes-front': nuscenes_front,
-    'manifest': manifest,
+OPENERS = {
+    'synthetic': Opener('procedural road scenes, exact truth; needs no folder', '', ''),
+    # The development data folder.
+    'kitti-train': Opener(
+        'KITTI frames with lidar and teachers', 'kitti', 'open_kitti', ('train',)
+    ),
+    'kitti-extra': Opener('a slow KITTI drive, same', 'kitti', 'open_kitti', ('extra',)),
+    'kitti-val': Opener('five other KITTI drives, lidar', 'kitti', 'open_kitti', ('val',)),
+    'kitti-unlabelled': Opener(
+        'consecutive frames, teachers only', 'kitti', 'open_kitti', ('unlabelled',)
+    ),
+    'kitti-road': Opener('scattered stills, teachers only', 'kitti', 'open_kitti', ('road',)),
+    'kitti-stereo': Opener('stereo pairs, two with lidar', 'kitti', 'open_kitti', ('stereo',)),
+    'camvid-train': Opener('CamVid, 19 and 7 classes', 'camvid', 'open_camvid', ('train',)),
+    'camvid-val': Opener('CamVid, 7 classes', 'camvid', 'open_camvid', ('val',)),
+    'idd-train': Opener('IDD Lite, 19 and 7 classes', 'idd', 'open_idd'),
+    'nuscenes-front': Opener(
+        'nuScenes front camera, teacher labels', 'nuscenes_front', 'open_nuscenes_front'
+    ),
+    # Data sets as their makers ship them; the root is their own folder.
+    'kitti-raw': Opener('every KITTI raw drive', 'kitti_raw', 'open_kitti_raw'),
+    'kitti-raw-stereo': Opener('same, with right images', 'kitti_raw', 'open_kitti_raw', (True,)),
+    'kitti-eigen-train': Opener('Eigen split, lidar', 'kitti_raw', 'open_eigen', ('train',)),
+    'kitti-eigen-train-stereo': Opener(
+        'same, with right images', 'kitti_raw', 'open_eigen', ('train', True)
+    ),
+    'kitti-eigen-val': Opener('Eigen split, lidar', 'kitti_raw', 'open_eigen', ('val',)),
+    'kitti-eigen-test': Opener(
+        'Eigen split, lidar as published numbers use it', 'kitti_raw', 'open_eigen', ('test',)
+    ),
+    'kitti-eigen-test-annotated': Opener(
+        'Eigen test frames with accumulated depth', 'kitti_depth', 'open_eigen_annotated'
+    ),
+    'kitti-depth-train': Opener(
+        'KITTI accumulated depth', 'kitti_depth', 'open_kitti_depth', ('train',)
+    ),
+    'kitti-depth-val': Opener(
+        'KITTI accumulated depth', 'kitti_depth', 'open_kitti_depth', ('val',)
+    ),
+    'kitti-depth-selection': Opener(
+        'its 1,000 selected validation frames', 'kitti_depth', 'open_selection'
+    ),
+    'kitti-object-train': Opener(
+        'KITTI object benchmark, lidar', 'kitti_object', 'open_kitti_object', ('training',)
+    ),
+    'kitti-object-train-stereo': Opener(
+        'same, with right images', 'kitti_object', 'open_kitti_object', ('training', True)
+    ),
+    'kitti-object-test': Opener(
+        'KITTI object benchmark, lidar', 'kitti_object', 'open_kitti_object', ('testing',)
+    ),
+    'cityscapes-train': Opener(
+        'labels, depth from disparity', 'cityscapes', 'open_cityscapes', ('train',)
+    ),
+    'cityscapes-train-stereo': Opener(
+        'same, with right images', 'cityscapes', 'open_cityscapes', ('train', True)
+    ),
+    'cityscapes-val': Opener(
+        'labels, depth from disparity', 'cityscapes', 'open_cityscapes', ('val',)
+    ),
+    # Your own data.
+    'manifest': Opener('any frames listed in a CSV file', 'manifest', 'open_rows'),
+    'manifest-train': Opener('its rows of split "train"', 'manifest', 'open_rows', ('train',)),
+    'manifest-val': Opener('its rows of split "val"', 'manifest', 'open_rows', ('val',)),
 }
 
 ALIASES = {
@@ -111,4 +122,19 @@ def open_one(text: str, root: Path | None) -> Dataset:
             f'there is no data set {name!r}; there are {", ".join(OPENERS)}, the short names '
             f'{", ".join(ALIASES)}, and NAME@FOLDER to say where one lies'
         )
-    return OPENERS[name](Path(folder).expanduser() if folder else root or default_root())
+    if name == 'synthetic':
+        from training.datasets.synthetic import SyntheticScenes
+
+        return SyntheticScenes()
+    opener = OPENERS[name]
+    function = getattr(import_module(f'training.datasets.{opener.module}'), opener.function)
+    opened: Dataset = function(
+        Path(folder).expanduser() if folder else root or default_root(), *opener.arguments
+    )
+    return opened
+
+
+def describe() -> str:
+    """Return the table as text, one data set a line."""
+    lines = [f'  {name:27} {opener.about}' for name, opener in OPENERS.items()]
+    return '\n'.join(lines + [f'  {short:27} = {long}' for short, long in ALIASES.items()])

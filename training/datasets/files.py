@@ -103,7 +103,8 @@ def read_ids(table: np.ndarray, path: Path, hw: tuple[int, int]) -> np.ndarray:
         raise DataError(
             f'{path} holds label id {int(raw[mapped < 0][0])}; the ids known here are {known}'
         )
-    return mapped.astype(np.uint8)
+    ids: np.ndarray = mapped.astype(np.uint8)
+    return ids
 
 
 def id_table(mapping: dict[int, int]) -> np.ndarray:

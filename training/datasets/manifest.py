@@ -21,6 +21,7 @@ relative to the CSV file's folder; an empty cell means "none".
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -70,6 +71,11 @@ def open_manifest(path: Path, split: str | None = None, name: str | None = None)
     return Frames(name or path.stem, frames)
 
 
+def open_rows(path: Path, split: str | None = None) -> Frames:
+    """Open a CSV file, or the manifest.csv of a folder."""
+    return open_manifest(path / 'manifest.csv' if path.is_dir() else path, split)
+
+
 def row_to_frame(row: dict[str, str], path: Path, number: int) -> Frame:
     """Turn one row into a Frame. The files are opened later; a missing image is told now."""
     folder, where = path.parent, f'{path}, {row.get("id") or f"row {number + 1}"}'
@@ -77,7 +83,7 @@ def row_to_frame(row: dict[str, str], path: Path, number: int) -> Frame:
     if not row['image'] or not image.is_file():
         raise DataError(f'{where}: there is no image {image}')
 
-    def reader(column: str, read: Reader | partial[np.ndarray]) -> Reader | None:
+    def reader(column: str, read: Callable[..., np.ndarray]) -> Reader | None:
         return partial(read, folder / row[column]) if row.get(column) else None
 
     return Frame(
