@@ -36,7 +36,7 @@ class Camera:
         numbers = (self.fx, self.fy, self.cx, self.cy)
         if not all(math.isfinite(n) for n in numbers) or self.fx <= 0 or self.fy <= 0:
             raise BadCameraError(
-                f'focal length fx={self.fx}, fy={self.fy}, centre cx={self.cx}, cy={self.cy}: they '
+                f'focal length fx={self.fx}, fy={self.fy}, centre {self.cx}, {self.cy}: they '
                 'must be finite and the focal lengths positive. A camera_info with K=0 means '
                 '"not calibrated": calibrate the camera.'
             )

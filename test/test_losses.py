@@ -37,7 +37,7 @@ def test_berhu_is_linear_below_the_threshold_and_quadratic_above():
 def test_depth_loss_takes_the_threshold_over_the_batch_and_the_mean_over_valid_pixels():
     pred, truth = maps(11, 0, 7), maps(1, 1, 99)
     weight = maps(1, 1, 0)
-    # errors 10 and -1, a = 2: F(10) = (100 + 4) / 4 = 26, F(1) = 1; the masked pixel counts nothing
+    # errors 10 and -1, a = 2: F(10) = (100 + 4) / 4 = 26, F(1) = 1; the masked pixel is left out
     assert losses.depth_loss(pred, truth, weight).item() == pytest.approx(13.5)
 
 

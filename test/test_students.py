@@ -42,7 +42,7 @@ def gmac(student: nn.Module) -> float:
 
 
 def randomised(student: nn.Module) -> nn.Module:
-    """Give batch norms statistics that are not the initial ones, so that folding is really tested."""
+    """Give batch norms statistics other than the initial ones, so that folding is tested."""
     torch.manual_seed(1)
     for module in student.modules():
         if isinstance(module, nn.BatchNorm2d):

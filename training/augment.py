@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random views and colours of a sample. Pixels stay square and the focal length is carried along."""
+"""Random views and colours of a sample: pixels stay square, the focal length goes along."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class View:
 def draw_scale(
     rng: np.random.Generator, sample: Sample, hw: tuple[int, int], focal_px: tuple[float, float]
 ) -> float:
-    """Draw the resampling factor: log-uniform in the crop's focal length, or in its share of view."""
+    """Draw the resampling factor: log-uniform in focal length, or in the share of the view."""
     if sample.camera is not None:
         low, high = (f / sample.camera.focal_px for f in focal_px)
     else:
@@ -99,7 +99,7 @@ def photometric(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> n
 
 
 def colour_curves(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> np.ndarray:
-    """Apply gamma, gain, offset and white balance as one table per channel; sometimes lose colour."""
+    """Apply gamma, gain, offset and white balance as one table; sometimes lose colour."""
     ramp = np.arange(256, dtype=np.float32) / 255
     night = rng.random() < 0.06 * strength
     gamma = np.exp(rng.uniform(-0.35, 0.35) * strength) * (2.0 if night else 1.0)

@@ -12,9 +12,9 @@ from typing import Any
 from lightdepth_ros.errors import ConfigError
 
 CANONICAL_FOCAL_PX = 600.0
-"""Depth is learnt as if every camera had this focal length in network pixels (training and export).
+"""Depth is learnt as if every camera had this focal length in network pixels.
 
-A 1242x375 KITTI frame scaled to height 320 has 616 px, so there canonical and true metres are close.
+A 1242x375 KITTI frame scaled to height 320 has 616 px: there canonical metres are nearly true.
 """
 
 
@@ -29,8 +29,9 @@ class TrainConfig:
 
     student: str = option('plain', 'network to train', choices=('plain', 'paper'))
     sources: str = option(
-        'synthetic:1,kitti:4,camvid:1,idd:2,nuscenes:1',
-        'data sets and how many of every sum-of-weights samples come from each',
+        'synthetic:2,kitti-train:3,kitti-road:3,kitti-extra:0.5,kitti-unlabelled:1,'
+        'camvid-train:1.5,idd-train:1.5,nuscenes-front:1',
+        'data sets (training.datasets.catalog) and their relative shares of the crops',
     )
     steps: int = option(12000, 'optimiser steps', low=1)
     batch_size: int = option(12, 'crops per step (per process)', low=1)

@@ -11,7 +11,6 @@ import copy
 import hashlib
 import io
 import math
-import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ DEPTH_TOLERANCE = 0.005
 LABEL_AGREEMENT = 0.999
 CONFIDENCE_TOLERANCE = 2
 FUSION_TOLERANCE = 1e-4
-"""Largest difference, relative to the output's own range, that folding the branches may make."""
+"""Largest difference that folding may make, relative to the output's own range."""
 NEAR_LIMIT_M = 0.3
 OPSET = 17
 
@@ -158,7 +157,7 @@ def onnx_bytes(graph: Graph) -> bytes:
 
 
 def prove(graph: Graph, contract_path: Path) -> dict[str, float]:
-    """Compare the runtime's engine with PyTorch in float64; raise ContractError beyond the bounds."""
+    """Compare the runtime's engine with PyTorch in float64; ContractError beyond the bounds."""
     engine = load_engine(contract_path)
     exact = copy.deepcopy(graph).double()
     exact.student = copy.deepcopy(graph.student).double()
@@ -183,15 +182,8 @@ def prove(graph: Graph, contract_path: Path) -> dict[str, float]:
     return {'depth_rel': worst, 'label_agreement': agree, 'confidence_diff': off}
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename."""
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
 def export_exit(trained: Trained, plain: nn.Module, exit_name: str, out: Path) -> dict[str, float]:
-    """Write one exit's ONNX and contract to `out` (only if the proof holds) and return the proof."""
+    """Write one exit's ONNX and contract to `out` if the proof holds; return the proof."""
     graph = Graph(plain.detach(exit_name)).eval()
     data = onnx_bytes(graph)
     stem = model_name(trained.name, exit_name)
@@ -207,7 +199,7 @@ def export_exit(trained: Trained, plain: nn.Module, exit_name: str, out: Path) -
     try:
         proof = prove(graph, staging / f'{stem}.json')
         for suffix in ('.onnx', '.json'):
-            os.replace(staging / f'{stem}{suffix}', out / f'{stem}{suffix}')
+            (staging / f'{stem}{suffix}').replace(out / f'{stem}{suffix}')
     finally:
         for leftover in staging.iterdir():
             leftover.unlink()
@@ -240,8 +232,10 @@ def main(argv: list[str] | None = None) -> int:
     """Command line entry."""
     parser = argparse.ArgumentParser(prog='python -m training.export', description=__doc__)
     parser.add_argument('checkpoint', type=Path, help='checkpoint of training.train (.ckpt)')
-    parser.add_argument('--out', type=Path, default=MODELS_DIR,
-                        help='folder for the files (default: the package, where they ship)')  # fmt: skip
+    parser.add_argument(
+        '--out', type=Path, default=MODELS_DIR,
+        help='folder for the files (default: the package, where they ship)',
+    )  # fmt: skip
     args = parser.parse_args(argv)
     try:
         print_report(export(args.checkpoint, args.out))

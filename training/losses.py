@@ -51,8 +51,8 @@ def align_scale(
 ) -> torch.Tensor:
     """Shift each uncalibrated image's truth to the prediction's mean: depth up to scale (ours).
 
-    In G's space an unknown scale is an unknown offset, so removing the weighted mean residual of the
-    image leaves the scale-invariant error of Eigen et al. (NIPS 2014) with lambda = 1.
+    In G's space an unknown scale is an unknown offset, so removing the weighted mean residual of
+    the image leaves the scale-invariant error of Eigen et al. (NIPS 2014) with lambda = 1.
     unscaled: (N,) bool, images whose focal length is unknown. Returns truth_g of the same shape.
     """
     total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-6)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a student: `python -m training.train --out runs/first`; the same command again resumes it."""
+"""Train a student: `python -m training.train --out runs/first`. The same command resumes it."""
 
 from __future__ import annotations
 
@@ -77,16 +77,11 @@ class StreamData(lightning.LightningDataModule):
         )
         return DataLoader(
             CropStream(self.sources, self.config), batch_sampler=sampler, num_workers=workers,
-            persistent_workers=False, worker_init_fn=one_thread,
+            persistent_workers=False,
         )  # fmt: skip
 
     def val_dataloader(self) -> list[DataLoader]:
         return [DataLoader(frames, batch_size=1) for frames in self.frames]
-
-
-def one_thread(_worker: int) -> None:
-    """Keep OpenCV in a loader process from taking the cores that the network needs."""
-    cv2.setNumThreads(1)
 
 
 def make_callbacks(config: TrainConfig, out: Path) -> list[lightning.Callback]:
@@ -151,6 +146,7 @@ def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning
         )
     saved.write_text(config.to_json(), encoding='utf-8')
     (out / 'commit.txt').write_text(git_commit() + '\n', encoding='utf-8')
+    cv2.setNumThreads(0)  # OpenCV's thread pool does not survive the fork of a loader process
     if config.threads:
         torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed)
@@ -167,13 +163,12 @@ def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning
 
 def main(argv: list[str] | None = None) -> int:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        prog='python -m training.train', description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter.__base__,
-    )  # fmt: skip
+    parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
     parser.add_argument('--out', type=Path, required=True, help='folder of the run')
-    parser.add_argument('--root', type=Path, default=None,
-                        help='road data folder (default: LIGHTDEPTH_DATA or ../shared/data)')  # fmt: skip
+    parser.add_argument(
+        '--root', type=Path, default=None,
+        help='road data folder (default: LIGHTDEPTH_DATA or ../shared/data)',
+    )  # fmt: skip
     config_module.add_flags(parser)
     args = parser.parse_args(argv)
     try:

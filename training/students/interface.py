@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 EXITS = ('XS', 'S', 'M', 'L')
-"""Exits from coarse to fine; their strides are 16, 8, 4, 2 (lightdepth_ros.contract.EXIT_STRIDE)."""
+"""Exits from coarse to fine; their strides 16, 8, 4, 2 stand in lightdepth_ros.contract."""
 
 
 class ScaleOutput(NamedTuple):
@@ -18,8 +18,8 @@ class ScaleOutput(NamedTuple):
     g          (N, 1, h, w): depth in G's space (training.losses.log_map); any real number is a
                positive depth.
     logits     (N, classes, h, w): class scores before softmax.
-    log_scale  (N, 1, h, w): natural logarithm of the expected error of ln depth (scale of a Laplace
-               law); None for a student trained without a confidence head.
+    log_scale  (N, 1, h, w): natural logarithm of the expected error of ln depth (scale of a
+               Laplace law); None for a student trained without a confidence head.
     """
 
     g: torch.Tensor

@@ -7,6 +7,7 @@ Source: Chiu et al., ICPR 2020, and the encoder of Sandler et al., "MobileNetV2"
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ STAGES = ((24, 4), (16, 3), (8, 3), (8, 2))
 
 
 def conv_bn(inp: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Return a bias-free convolution with batch norm (Keras's MobileNetV2 epsilon and momentum)."""
+    """Return a bias-free convolution and batch norm (epsilon, momentum as in Keras)."""
     return nn.Sequential(
         nn.Conv2d(inp, out, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out, eps=1e-3, momentum=0.01),
@@ -36,7 +37,7 @@ def conv_bn(inp: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel by 3x3, project by 1x1; add the input where shapes allow."""
+    """Expand by 1x1, filter each channel by 3x3, project by 1x1; add the input if shapes allow."""
 
     def __init__(self, inp: int, out: int, stride: int = 1, expansion: int = 6) -> None:
         super().__init__()
@@ -55,16 +56,14 @@ class InvertedResidual(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Pixel shuffle by 2, inverted residuals, two 1x1 heads; then the skip joins for the next stage."""
+    """Pixel shuffle by 2, inverted residuals, two 1x1 heads; the skip joins afterwards."""
 
     def __init__(self, inp: int, width: int, blocks: int, classes: int, confidence: bool) -> None:
         super().__init__()
         self.confidence = confidence
         self.shuffle = nn.PixelShuffle(2)
         channels = [inp // 4] + [width] * blocks
-        self.blocks = nn.Sequential(
-            *(InvertedResidual(a, b) for a, b in zip(channels[:-1], channels[1:], strict=True))
-        )
+        self.blocks = nn.Sequential(*(InvertedResidual(a, b) for a, b in pairwise(channels)))
         self.depth = nn.Conv2d(width, 2 if confidence else 1, 1)
         self.semantic = nn.Conv2d(width, classes, 1)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our student: single-path 3x3 convolutions with ReLU, the layers a CPU runs closest to its ceiling.
+"""Our student: single-path 3x3 convolutions with ReLU, which a CPU runs closest to its ceiling.
 
 In training each convolution is the sum of three linear branches (3x3, 1x1 and a scaled identity)
 followed by one batch norm. All of them are linear, so `reparameterised()` folds them into one
@@ -48,7 +48,8 @@ class BranchedConv(nn.Module):
         out, inp = self.kernel3.shape[:2]
         conv = nn.Conv2d(inp, out, 3, self.stride, self.dilation, self.dilation)
         norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         with torch.no_grad():
             conv.weight.copy_(self.kernel() * scale[:, None, None, None])
