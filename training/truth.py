@@ -26,7 +26,7 @@ def drop_see_through(depth_m: np.ndarray) -> np.ndarray:
     """
     near = np.where(depth_m > 0, depth_m, np.float32(np.inf))
     nearest = cv2.erode(near, np.ones((SEE_THROUGH_WINDOW_PX, SEE_THROUGH_WINDOW_PX), np.uint8))
-    return np.where(depth_m > nearest * SEE_THROUGH_RATIO, np.float32(0), depth_m)
+    return np.where(depth_m / SEE_THROUGH_RATIO > nearest, np.float32(0), depth_m)
 
 
 TEACHER_ABS_REL_LIMIT = 0.2

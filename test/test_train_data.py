@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crops keep geometry honest: square pixels, focal length carried along, truth where it belongs."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+
+from lightdepth_ros.camera import Camera  # noqa: E402
+from training import augment, truth  # noqa: E402
+from training.config import CANONICAL_FOCAL_PX, TrainConfig  # noqa: E402
+from training.datasets.sample import Sample  # noqa: E402
+from training.losses import FAR_M  # noqa: E402
+from training.stream import CropStream, StreamSampler  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def flat_sample(height: int = 120, width: int = 200, focal_px: float = 150.0) -> Sample:
+    """A sample whose red and green channels hold the pixel's own coordinates; depth 10 m."""
+    v, u = np.mgrid[:height, :width]
+    rgb = np.dstack([u, v, np.zeros_like(u)]).astype(np.uint8)
+    camera = Camera(width, height, focal_px, focal_px, (width - 1) / 2, (height - 1) / 2)
+    depth = np.full((height, width), 10, np.float32)
+    label = np.where(v < 40, 10, 0).astype(np.uint8)
+    return Sample(rgb, camera, depth, label, 'flat')
+
+
+def config(**changes: object) -> TrainConfig:
+    return TrainConfig(sources='a:1', crops='64x96', photometric=0, **changes)
+
+
+def test_view_keeps_pixels_square_and_carries_the_focal_length():
+    rng = np.random.default_rng(3)
+    sample = flat_sample()
+    for _ in range(50):
+        view = augment.draw_view(rng, sample, (64, 96), (100, 250), rotation_deg=5)
+        linear = view.matrix[:, :2]
+        square = np.eye(2) * abs(np.linalg.det(linear))
+        np.testing.assert_allclose(linear @ linear.T, square, atol=1e-12)
+        assert view.focal_px == pytest.approx(150 * np.sqrt(abs(np.linalg.det(linear))))
+        assert 100 <= view.focal_px <= 250 + 1e-6
+
+
+def test_crop_holds_the_whole_image_when_it_is_larger():
+    rng = np.random.default_rng(0)
+    view = augment.draw_view(rng, flat_sample(), (256, 416), (150, 150), rotation_deg=0)
+    corners = view.matrix @ np.array([[0, 199, 0, 199], [0, 0, 119, 119], [1, 1, 1, 1]])
+    assert corners.min() >= -1
+    assert (corners <= np.array([[416], [256]])).all()
+
+
+def test_warped_teacher_at_half_size_lands_on_the_same_pixels():
+    sample = flat_sample()
+    view = augment.View(np.array([[1.0, 0, -40], [0, 1.0, -20]]), (64, 96), 150.0)
+    full = augment.warp(sample.rgb[..., 0], view, (120, 200), nearest=True)
+    half = augment.warp(sample.rgb[::2, ::2, 0].copy(), view, (120, 200), nearest=True)
+    np.testing.assert_array_equal(full[0], np.arange(40, 136))
+    assert np.abs(half.astype(int) - full).max() <= 1
+
+
+def test_same_scene_through_two_focal_lengths_gets_one_canonical_depth_per_pixel():
+    """A scene enlarged by 1.5 must be learnt as 1.5 times nearer in canonical metres."""
+    for focal in (100.0, 150.0):
+        target = truth.canonical(np.array([[12.0]], np.float32), focal)
+        assert target[0, 0] == pytest.approx(12.0 * CANONICAL_FOCAL_PX / focal)
+        assert target[0, 0] * focal / CANONICAL_FOCAL_PX == pytest.approx(12.0)
+
+
+def test_crop_truth_sky_is_far_sensor_beats_teacher_and_outside_is_unlabelled():
+    sample = flat_sample()
+    sensor = np.zeros((120, 200), np.float32)
+    sensor[60, :] = 5
+    teacher = np.full((120, 200), 20, np.float32)
+    sample = Sample(sample.rgb, sample.camera, sensor, sample.label_id, 's', teacher)
+    view = augment.View(np.array([[1.0, 0, 0], [0, 1.0, 0]]), (128, 224), 150.0)
+    example = truth.crop(sample, view, config())
+    scale = CANONICAL_FOCAL_PX / 150
+    assert example['depth'][60, 10] == pytest.approx(5 * scale)
+    assert example['depth'][80, 10] == pytest.approx(20 * scale)
+    assert example['depth'][10, 10] == FAR_M
+    assert example['weight'][60, 10] == 1
+    assert example['weight'][80, 10] == config().teacher_weight
+    assert example['weight'][10, 10] == pytest.approx(config().sky_weight)
+    assert example['label'][125, 10] == 255
+    assert example['weight'][125, 10] == 0
+    assert example['label'][10, 10] == 10
+
+
+@pytest.mark.parametrize(('use', 'known_rows'), [('sparse', 1), ('teacher', 80)])
+def test_depth_truth_choice_uses_only_that_truth(use, known_rows):
+    sample = flat_sample()
+    sensor = np.zeros((120, 200), np.float32)
+    sensor[60, :] = 5
+    teacher = np.full((120, 200), 20, np.float32)
+    depth, weight = truth.depth_target(sensor, teacher, sample.label_id, config(depth_truth=use))
+    rows = ((depth > 0) & (weight > 0)).any(1).sum()
+    assert rows == (1 if use == 'sparse' else 120 - 40)
+    assert rows == known_rows
+
+
+def test_lidar_that_sees_past_an_object_is_dropped_and_ground_is_kept():
+    depth = np.zeros((40, 40), np.float32)
+    depth[20, 10:30] = 10
+    depth[22, 15] = 30  # behind the object at 10 m
+    depth[35, 20] = 8
+    kept = truth.drop_see_through(depth)
+    assert kept[22, 15] == 0
+    assert (kept[20, 10:30] == 10).all()
+    assert kept[35, 20] == 8
+
+
+def test_teacher_that_disagrees_with_the_frames_own_lidar_is_dropped():
+    sample = flat_sample()
+    good = np.full((120, 200), 11, np.float32)
+    bad = np.full((120, 200), 14, np.float32)
+    for teacher, kept in ((good, True), (bad, False)):
+        s = Sample(sample.rgb, sample.camera, sample.depth_m, sample.label_id, 's', teacher)
+        assert (truth.clean(s).teacher_depth_m is not None) is kept
+
+
+def test_stream_item_is_the_same_whoever_asks():
+    stream = CropStream({'a': [flat_sample(), flat_sample(100, 180)]}, config(batch_size=4))
+    again = CropStream({'a': [flat_sample(), flat_sample(100, 180)]}, config(batch_size=4))
+    for index in (0, 5, 1_000_003):
+        for key, value in stream[index].items():
+            np.testing.assert_array_equal(value, again[index][key])
+    assert not np.array_equal(stream[0]['image'], stream[1]['image'])
+
+
+def test_sampler_resumes_where_it_stopped_and_ranks_share_no_item():
+    settings = config(steps=6, batch_size=2)
+    whole = list(StreamSampler(settings, 0, 0, 2))
+    assert whole[4:] == list(StreamSampler(settings, 4, 0, 2))
+    other = list(StreamSampler(settings, 0, 1, 2))
+    items = [i for batch in whole + other for i in batch]
+    assert sorted(items) == list(range(24))
+
+
+def test_photometric_keeps_shape_and_changes_pixels():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    for _ in range(30):
+        out = augment.photometric(rng, image, 1.0)
+        assert out.shape == image.shape
+        assert out.dtype == np.uint8
+    np.testing.assert_array_equal(augment.photometric(rng, image, 0.0), image)
