@@ -95,8 +95,8 @@ def follow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def sample_at(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Read a (H, W[, 2]) float32 image at (n, 2) positions, bilinearly; returns (n[, 2])."""
-    u, v = points.astype(np.float32).T
-    return cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+    u, v = np.ascontiguousarray(points.T, np.float32)[:, None]  # OpenCV wants rows, not vectors
+    return cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
 def expected_depth(

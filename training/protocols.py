@@ -161,10 +161,10 @@ def compare(prediction_m: np.ndarray, truth_m: np.ndarray, protocol: Protocol) -
     index = np.flatnonzero(asked & ~np.isnan(prediction_m))
     prediction = prediction_m.ravel()[index].astype(np.float64)
     truth = truth_m.ravel()[index].astype(np.float64)
-    prediction = np.clip(prediction, protocol.clip_m, protocol.cap_m)
     if protocol.median_scaling and index.size:
+        prediction[np.isposinf(prediction)] = protocol.cap_m  # an infinite median scales nothing
         prediction *= np.median(truth) / np.median(prediction)
-        prediction = np.clip(prediction, protocol.clip_m, protocol.cap_m)
+    prediction = np.clip(prediction, protocol.clip_m, protocol.cap_m)
     return Compared(prediction, truth, index, int(asked.sum()))
 
 
