@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops keep geometry honest: square pixels, focal length carried along, truth where it belongs."""
+"""Crops keep geometry honest: square pixels, the focal length goes along, truth in place."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from lightdepth_ros.camera import Camera  # noqa: E402
 from training import augment, truth  # noqa: E402
 from training.config import CANONICAL_FOCAL_PX, TrainConfig  # noqa: E402
 from training.datasets.sample import Sample  # noqa: E402
-from training.losses import FAR_M  # noqa: E402
 from training.stream import CropStream, StreamSampler  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -78,7 +77,7 @@ def test_crop_truth_sky_is_far_sensor_beats_teacher_and_outside_is_unlabelled():
     scale = CANONICAL_FOCAL_PX / 150
     assert example['depth'][60, 10] == pytest.approx(5 * scale)
     assert example['depth'][80, 10] == pytest.approx(20 * scale)
-    assert example['depth'][10, 10] == FAR_M
+    assert example['depth'][10, 10] == truth.SKY_CANONICAL_M
     assert example['weight'][60, 10] == 1
     assert example['weight'][80, 10] == config().teacher_weight
     assert example['weight'][10, 10] == pytest.approx(config().sky_weight)

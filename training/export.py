@@ -30,9 +30,10 @@ from lightdepth_ros.errors import ContractError, LightdepthError
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.synthetic import SyntheticScenes
 from training.distill import MEAN_RGB, STD_RGB, Distillation
-from training.losses import FAR_M, inverse_log_map
+from training.losses import inverse_log_map
 from training.students.interface import EXITS
 from training.students.plain import PlainStudent
+from training.truth import SKY_CANONICAL_M
 
 DEPTH_TOLERANCE = 0.005
 LABEL_AGREEMENT = 0.999
@@ -61,7 +62,7 @@ class Graph(nn.Module):
 
 
 def confidence(log_scale: torch.Tensor) -> torch.Tensor:
-    """255 * P(|error of ln depth| < ln 1.25) under a Laplace law of scale exp(log_scale); uint8."""
+    """Return uint8 255 * P(|error of ln depth| < ln 1.25) for a Laplace law of scale e^log_scale."""
     chance = 1 - torch.exp(-math.log(1.25) * torch.exp(-log_scale))
     return (chance * 255 + 0.5).to(torch.uint8)
 
@@ -190,7 +191,7 @@ def export_exit(trained: Trained, plain: nn.Module, exit_name: str, out: Path) -
     contract = ModelContract(
         student=trained.name, exit=exit_name, onnx_file=f'{stem}.onnx',
         onnx_sha256=hashlib.sha256(data).hexdigest(), canonical_focal_px=CANONICAL_FOCAL_PX,
-        depth_range_m=(NEAR_LIMIT_M, FAR_M), training=trained.provenance,
+        depth_range_m=(NEAR_LIMIT_M, SKY_CANONICAL_M), training=trained.provenance,
     )  # fmt: skip
     staging = out / f'.{stem}.staging'
     staging.mkdir(parents=True, exist_ok=True)

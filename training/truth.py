@@ -12,8 +12,10 @@ from lightdepth_ros.classes import SKY, UNLABELLED
 from training.augment import View, warp
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
-from training.losses import FAR_M
 
+SKY_CANONICAL_M = 160.0
+"""What sky is learnt as: 80 m seen with the shortest focal length of training (300 px), so that no
+surface within range is learnt as farther than the sky. (The paper sets sky to 80 m.)"""
 SEE_THROUGH_WINDOW_PX, SEE_THROUGH_RATIO = 9, 1.4
 
 
@@ -30,22 +32,25 @@ def drop_see_through(depth_m: np.ndarray) -> np.ndarray:
 
 
 TEACHER_ABS_REL_LIMIT = 0.2
+SPARSE_SHARE = 0.2
 
 
 def clean(sample: Sample) -> Sample:
     """Do what needs doing once per frame, before any crop.
 
-    Sensor depth loses its see-through returns, and a teacher that is off by more than 20 % on
-    average on the frame's own sensor points is not used for that frame.
+    Sparse sensor depth (under a fifth of the pixels) loses its see-through returns, and a teacher
+    that is off by more than 20 % on average on the frame's own sensor points is not used there.
     """
-    if sample.depth_m is None or sample.teacher_depth_m is None:
+    depth, teacher = sample.depth_m, sample.teacher_depth_m
+    if depth is None:
         return sample
-    depth = drop_see_through(sample.depth_m)
-    known = (depth > 0) & (sample.teacher_depth_m > 0)
-    error = np.abs(sample.teacher_depth_m[known] / depth[known] - 1)
-    teacher = sample.teacher_depth_m
-    if error.size and float(error.mean()) > TEACHER_ABS_REL_LIMIT:
-        teacher = None
+    if np.count_nonzero(depth) < SPARSE_SHARE * depth.size:
+        depth = drop_see_through(depth)
+    if teacher is not None:
+        known = (depth > 0) & (teacher > 0)
+        error = np.abs(teacher[known] / depth[known] - 1)
+        if error.size and float(error.mean()) > TEACHER_ABS_REL_LIMIT:
+            teacher = None
     return replace(sample, depth_m=depth, teacher_depth_m=teacher)
 
 
@@ -79,7 +84,7 @@ def canonical(depth_m: np.ndarray, focal_px: float) -> np.ndarray:
     (focal_px 0) keeps its numbers: its loss is blind to scale.
     """
     ratio = CANONICAL_FOCAL_PX / focal_px if focal_px > 0 else 1.0
-    return np.where(depth_m > 0, depth_m * np.float32(ratio), np.float32(FAR_M))
+    return np.where(depth_m > 0, depth_m * np.float32(ratio), np.float32(SKY_CANONICAL_M))
 
 
 def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarray | bool]:

@@ -12,6 +12,10 @@ EXITS = ('XS', 'S', 'M', 'L')
 """Exits from coarse to fine; their strides 16, 8, 4, 2 stand in lightdepth_ros.contract."""
 
 
+INITIAL_G = 40.0
+"""Depth heads start here (about 18 m), the middle of G's range, not at G = 0 (4 m)."""
+
+
 class ScaleOutput(NamedTuple):
     """One exit's raw heads, each (N, channels, h, w) float.
 
