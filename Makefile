@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target sets up what it needs in .venv and does nothing that is done already.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out/demo
+
+# Variables of another Python or ROS (a sourced setup.bash, say) would mix with the one in .venv.
+CLEAN := env -u PYTHONPATH -u LD_LIBRARY_PATH -u RMW_IMPLEMENTATION -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
+RUN := $(CLEAN) AMENT_PREFIX_PATH='$(abspath $(VENV))' '$(VENV)/bin/python'
+ENV := $(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench install env-all lock clean
+
+help:
+	@echo 'make demo     see it work: a drive goes through the node, results land in $(OUT)'
+	@echo '                IMAGES=folder or VIDEO=file: your own; FX=pixels or FOV=degrees: its camera'
+	@echo '                RESOLUTION=L|M|S|XS, BACKEND=name, FRAMES=n, RATE=hz'
+	@echo 'make test     everything that is tested: linters, types, fast, ros and data tests'
+	@echo 'make lint     linters and types only'
+	@echo 'make bench    how fast the shipped models run on this machine'
+	@echo 'make install  the node and `lightdepth` into $(VENV)'
+	@echo 'make lock     write requirements/constraints.txt after changing a pinned version'
+	@echo 'make clean    remove what the above made, except $(VENV)'
+	@echo 'PYTHON=python3.12 picks the Python of a new $(VENV) (3.10 to 3.13)'
+
+demo:
+	@$(ENV) runtime ros
+	@$(RUN) -m tools.demo --out '$(OUT)' \
+	  $(if $(IMAGES),--images '$(IMAGES)') $(if $(VIDEO),--video '$(VIDEO)') \
+	  $(if $(FX),--fx '$(FX)') $(if $(FOV),--fov '$(FOV)') \
+	  $(if $(RESOLUTION),--output-resolution '$(RESOLUTION)') $(if $(BACKEND),--backend '$(BACKEND)') \
+	  $(if $(MODEL),--model '$(MODEL)') $(if $(FRAMES),--frames '$(FRAMES)') $(if $(RATE),--rate '$(RATE)')
+
+# Fast first: without ROS, network and road data. Then what starts programs, then what reads data.
+test: lint
+	@$(RUN) -m pytest -q -m 'not ros and not data and not slow and not gpu'
+	@$(RUN) -m pytest -q -m '(ros or slow) and not data and not gpu'
+	@$(RUN) -m pytest -q -rs -m 'data and not gpu'
+
+lint: env-all
+	@$(RUN) -m ruff check . scripts/depth_node
+	@$(RUN) -m ruff format --check . scripts/depth_node
+	@$(RUN) -m mypy
+
+bench:
+	@$(ENV) runtime ros
+	@$(RUN) -m lightdepth_ros.cli bench
+
+install:
+	@$(ENV) runtime ros
+
+env-all:
+	@$(ENV) runtime ros test training
+
+lock: env-all
+	@$(RUN) tools/lock_requirements.py
+
+clean:
+	rm -rf out build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
