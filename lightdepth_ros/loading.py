@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NodeConfig -> the model it names, loaded and ready to predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.contract import model_name, shipped_contract
+from lightdepth_ros.engines import Engine, Report, load_engine
+from lightdepth_ros.perception import Perception
+
+
+def contract_path(config: NodeConfig) -> Path:
+    """Return the contract JSON that `config` names: shipped, a file, or by name in a folder."""
+    if not config.model:
+        return shipped_contract(config.student, config.output_resolution)
+    path = Path(config.model).expanduser()
+    if path.is_dir():
+        return path / f'{model_name(config.student, config.output_resolution)}.json'
+    return path
+
+
+def perception_of(config: NodeConfig, engine: Engine) -> Perception:
+    """Return a Perception that runs `engine` with the settings of `config`."""
+    return Perception(
+        engine,
+        input_hw=config.input_hw,
+        fit=config.fit,
+        depth_scale=config.depth_scale,
+        min_range_m=config.min_range_m,
+        max_range_m=config.max_range_m,
+        min_confidence=config.min_confidence,
+    )
+
+
+def load_perception(config: NodeConfig, report: Report | None = None) -> Perception:
+    """Load the model of `config`; ContractError or EngineError say what is wrong with it."""
+    engine = load_engine(
+        contract_path(config),
+        config.backend,
+        config.threads,
+        input_hw=config.input_hw,
+        report=report,
+    )
+    return perception_of(config, engine)
