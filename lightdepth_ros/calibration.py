@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/CameraInfo's numbers -> the Camera or Lens of the image they belong to.
+
+`info` is anything with the message's fields (rclpy's or rosbags'), so this file needs no ROS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.errors import BadCameraError
+from lightdepth_ros.lens import COEFFICIENT_COUNTS, Lens
+
+KINDS = ('raw', 'rectified')
+
+
+def kind_of_topic(topic: str, image_kind: str) -> str:
+    """Return 'raw' or 'rectified' for an image topic; image_kind as in NodeConfig.
+
+    image_pipeline's nodes publish rectified images as `image_rect` and `image_rect_color`.
+    """
+    if image_kind != 'auto':
+        return image_kind
+    return 'rectified' if 'rect' in topic.rsplit('/', 1)[-1] else 'raw'
+
+
+def view_of(info: Any, kind: str) -> Camera | Lens | None:
+    """Return the calibration of the image that `info` comes with; None = not calibrated (K = 0).
+
+    raw: K and the distortion D; without distortion a plain Camera. rectified: P. Region of
+    interest and binning are applied, so sizes and pixels are those of the published image.
+    Raises BadCameraError for a calibration that cannot be used.
+    """
+    if info.k[0] == 0.0:
+        return None
+    if kind == 'rectified' and info.p[0] == 0.0:
+        raise BadCameraError(
+            'camera_info has K but no P, and P is what holds for a rectified image. Publish P, or '
+            'set image_kind to raw if the image is not rectified.'
+        )
+    numbers = info.p if kind == 'rectified' else info.k
+    stride = 4 if kind == 'rectified' else 3
+    full = Camera(
+        int(info.width),
+        int(info.height),
+        float(numbers[0]),
+        float(numbers[stride + 1]),
+        float(numbers[2]),
+        float(numbers[stride + 2]),
+    )
+    camera = _windowed(full, info)
+    coefficients = tuple(float(c) for c in info.d)
+    if kind == 'rectified' or not any(coefficients):
+        return camera
+    model = str(info.distortion_model)
+    return Lens(camera, model, _trimmed(model, coefficients))
+
+
+def _trimmed(model: str, coefficients: tuple[float, ...]) -> tuple[float, ...]:
+    """Cut trailing zeros that drivers add: they are OpenCV's longer models, switched off."""
+    longest = max(COEFFICIENT_COUNTS.get(model, (len(coefficients),)))
+    return coefficients if any(coefficients[longest:]) else coefficients[:longest]
+
+
+def _windowed(full: Camera, info: Any) -> Camera:
+    """Apply region of interest, then binning, as sensor_msgs/CameraInfo orders them."""
+    roi = info.roi
+    camera = full
+    if roi.width or roi.height or roi.x_offset or roi.y_offset:
+        width = int(roi.width) or full.width - int(roi.x_offset)
+        height = int(roi.height) or full.height - int(roi.y_offset)
+        inside = 0 < width <= full.width - roi.x_offset
+        if not (inside and 0 < height <= full.height - roi.y_offset):
+            raise BadCameraError(
+                f'region of interest {roi.width}x{roi.height} at ({roi.x_offset}, {roi.y_offset}) '
+                f'leaves the {full.width}x{full.height} image; correct camera_info'
+            )
+        camera = full.cropped(int(roi.x_offset), int(roi.y_offset), width, height)
+    bin_x, bin_y = max(1, int(info.binning_x)), max(1, int(info.binning_y))
+    if bin_x == 1 and bin_y == 1:
+        return camera
+    if bin_x > camera.width or bin_y > camera.height:
+        raise BadCameraError(
+            f'binning {bin_x}x{bin_y} leaves nothing of {camera.width}x{camera.height} pixels; '
+            'correct camera_info'
+        )
+    whole = camera.cropped(0, 0, camera.width // bin_x * bin_x, camera.height // bin_y * bin_y)
+    return whole.resized(whole.width // bin_x, whole.height // bin_y)
+
+
+def describe(view: Camera | Lens | None) -> str:
+    """Return the calibration in words, for logs and diagnostics."""
+    if view is None:
+        return 'none'
+    camera = view.camera if isinstance(view, Lens) else view
+    model = view.model if isinstance(view, Lens) else 'no distortion'
+    return f'{camera.width}x{camera.height}, focal length {camera.focal_px:.1f} px, {model}'

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays <-> sensor_msgs: pure functions that never see a node.
+
+Data goes into messages as array('B'), the one type that rclpy takes over without a loop in
+Python, checked or not. It comes out as a NumPy view, without a copy.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.encodings import (
+    check_layout,
+    check_size,
+    compressed_hw,
+    compressed_to_rgb,
+    raw_to_rgb,
+)
+
+POINT_FIELD_TYPE = {'f4': PointField.FLOAT32, 'u1': PointField.UINT8, 'u4': PointField.UINT32}
+OUTPUT_DTYPE: dict[str, np.dtype[Any]] = {
+    '32FC1': np.dtype(np.float32),
+    '16UC1': np.dtype(np.uint16),
+    'mono8': np.dtype(np.uint8),
+}
+
+
+def check_image(msg: Image | CompressedImage) -> tuple[int, int]:
+    """Return an image message's (height, width), or raise BadImageError; decodes nothing."""
+    if isinstance(msg, CompressedImage):
+        height, width = compressed_hw(msg.data)
+        check_size(height, width)
+        return height, width
+    check_layout(msg.encoding, msg.height, msg.width, msg.step, len(msg.data))
+    return msg.height, msg.width
+
+
+def image_to_rgb(msg: Image | CompressedImage) -> np.ndarray:
+    """Return a message's picture as (H, W, 3) uint8 RGB. Raises BadImageError.
+
+    The array may be a view into the message.
+    """
+    if isinstance(msg, CompressedImage):
+        return compressed_to_rgb(msg.format, msg.data)
+    return raw_to_rgb(
+        msg.encoding, msg.height, msg.width, msg.step, bool(msg.is_bigendian), msg.data
+    )
+
+
+def image_to_array(msg: Image) -> np.ndarray:
+    """Return a 32FC1, 16UC1 or mono8 message as an (h, w) array: the way back from our outputs.
+
+    A view into the message. Raises KeyError for other encodings.
+    """
+    dtype = OUTPUT_DTYPE[msg.encoding]
+    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.step)
+    values: np.ndarray = np.ascontiguousarray(rows[:, : msg.width * dtype.itemsize]).view(dtype)
+    return values
+
+
+def depth_to_image(depth_m: np.ndarray, header: Header) -> Image:
+    """Return (h, w) float32 metres as 32FC1; NaN, +Inf and -Inf keep their meaning (REP-117)."""
+    return _image(np.ascontiguousarray(depth_m, np.float32), '32FC1', header)
+
+
+def depth_to_mm_image(depth_m: np.ndarray, header: Header) -> Image:
+    """Return (h, w) float32 metres as 16UC1 millimetres, 0 = no reading (REP-118).
+
+    Depths beyond 65.535 m do not fit and become 0 too.
+    """
+    mm = np.rint(depth_m * np.float32(1000))
+    fits = (mm >= 1) & (mm <= 65535)
+    return _image(np.where(fits, mm, 0).astype(np.uint16), '16UC1', header)
+
+
+def mono_to_image(values: np.ndarray, header: Header) -> Image:
+    """Return (h, w) uint8 as mono8."""
+    return _image(np.ascontiguousarray(values, np.uint8), 'mono8', header)
+
+
+def rgb_to_image(rgb: np.ndarray, header: Header) -> Image:
+    """Return (h, w, 3) uint8 RGB as rgb8."""
+    return _image(np.ascontiguousarray(rgb, np.uint8), 'rgb8', header)
+
+
+def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -> CameraInfo:
+    """Return the calibration of an (h, w) grid: undistorted, so D is zero, R one and P is K.
+
+    camera None (not calibrated) gives K = 0, which readers take as such.
+    """
+    info = CameraInfo(header=header, height=hw[0], width=hw[1], distortion_model='plumb_bob')
+    info.d = [0.0] * 5
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    if camera is not None:
+        c = camera
+        info.k = [c.fx, 0.0, c.cx, 0.0, c.fy, c.cy, 0.0, 0.0, 1.0]
+        info.p = [c.fx, 0.0, c.cx, 0.0, 0.0, c.fy, c.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
+    """Return an organised (h, w) or plain (n,) structured array (cloud.POINT) as PointCloud2."""
+    rows = np.ascontiguousarray(np.atleast_2d(points))
+    height, width = rows.shape
+    return PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        fields=_fields(rows.dtype),
+        is_bigendian=False,
+        point_step=rows.dtype.itemsize,
+        row_step=rows.dtype.itemsize * width,
+        data=_bytes(rows),
+        is_dense=False,
+    )
+
+
+def cloud_to_points(msg: PointCloud2) -> np.ndarray:
+    """Return a PointCloud2 as an (h, w) structured array: the way back from points_to_cloud."""
+    formats = {number: text for text, number in POINT_FIELD_TYPE.items()}
+    dtype = np.dtype(
+        {
+            'names': [f.name for f in msg.fields],
+            'formats': [f'<{formats[f.datatype]}' for f in msg.fields],
+            'offsets': [f.offset for f in msg.fields],
+            'itemsize': msg.point_step,
+        }
+    )
+    return np.frombuffer(msg.data, dtype).reshape(msg.height, msg.width)
+
+
+def _fields(dtype: np.dtype[Any]) -> list[PointField]:
+    assert dtype.fields is not None  # a structured array, by the callers' contract
+    fields = []
+    for name in dtype.names or ():
+        kind, offset = dtype.fields[name][:2]
+        number = POINT_FIELD_TYPE[kind.str[1:]]
+        fields.append(PointField(name=name, offset=offset, datatype=number, count=1))
+    return fields
+
+
+def _image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=int(sys.byteorder == 'big'),
+        step=pixels.nbytes // height,
+        data=_bytes(pixels),
+    )
+
+
+def _bytes(pixels: np.ndarray) -> array.array[int]:
+    data = array.array('B')
+    data.frombytes(pixels.reshape(-1).view(np.uint8))
+    return data
