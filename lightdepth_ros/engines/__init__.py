@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,8 +19,32 @@ OUTPUTS = ('depth', 'label', 'confidence')
 
 ENGINES = {
     'onnxruntime': 'lightdepth_ros.engines.onnxruntime',
+    'openvino': 'lightdepth_ros.engines.openvino',
+    'tensorrt': 'lightdepth_ros.engines.tensorrt',
 }
-"""Backend name -> module with a function `load(contract, onnx_path, threads) -> Engine`."""
+"""Backend name -> module with a function `load(contract, onnx_path, threads) -> Engine`. A module
+with more than one precision also takes `precision`, `input_hw` and `report` by name."""
+
+BACKENDS = ('auto', *ENGINES)
+"""What the parameter `backend` and the flag --backend accept."""
+
+PRECISIONS = {
+    'onnxruntime': ('fp32',),
+    'openvino': ('fp32', 'bf16'),
+    'tensorrt': ('fp16', 'fp32', 'bf16'),
+}
+"""Precisions each backend offers, its default first. int8 is a property of the model file
+(`training.quantize` writes one), so every backend runs it under its default precision."""
+
+INSTALL = {
+    'onnxruntime': 'pip install onnxruntime',
+    'openvino': 'pip install openvino',
+    'tensorrt': 'pip install tensorrt-rtx cuda-bindings onnx',
+}
+"""What to type when a backend's libraries are missing."""
+
+Report = Callable[[str], None]
+"""Called with one line of text while something slow goes on (at least every 5 s)."""
 
 
 class Engine(Protocol):
@@ -46,15 +71,88 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(contract_path: Path, backend: str = 'onnxruntime', threads: int = 1) -> Engine:
+def load_engine(
+    contract_path: Path,
+    backend: str = 'onnxruntime',
+    threads: int = 1,
+    *,
+    precision: str = 'auto',
+    input_hw: tuple[int, int] | None = None,
+    report: Report | None = None,
+) -> Engine:
     """Load the model that `contract_path` describes.
 
-    threads: CPU threads the engine may use. Raises ContractError or EngineError, naming the
-    remedy.
+    backend: key of ENGINES, or `auto` for the fastest installed and working one
+    (lightdepth_ros.engines.choose tells which and why; its choice is logged).
+    threads: CPU threads the engine may use. precision: one of PRECISIONS[backend], or `auto` for
+    the first. input_hw: (height, width) to get ready for; None = the contract's. An engine that
+    prepares itself for one size does it here instead of at the first frame.
+    Raises ContractError or EngineError, naming the remedy.
     """
-    if backend not in ENGINES:
-        raise EngineError(f'backend is {backend!r}; it must be one of {", ".join(ENGINES)}')
+    if backend == 'auto':
+        from lightdepth_ros.engines.choose import choose
+
+        return choose(contract_path, threads, input_hw=input_hw, report=report)[0]
+    precision = chosen_precision(backend, precision)
     contract = load_contract(contract_path)
-    module = importlib.import_module(ENGINES[backend])
-    engine: Engine = module.load(contract, contract_path.parent / contract.onnx_file, threads)
+    onnx_path = contract_path.parent / contract.onnx_file
+    options: dict[str, Any] = {}
+    if len(PRECISIONS[backend]) > 1:
+        hw = input_hw or contract.input_hw
+        options = {'precision': precision, 'input_hw': hw, 'report': report}
+    with _naming_install_line(backend):
+        module = importlib.import_module(ENGINES[backend])
+        engine: Engine = module.load(contract, onnx_path, threads, **options)
     return engine
+
+
+def probe(backend: str) -> None:
+    """Raise EngineError, naming the remedy, if a backend lacks its libraries or its GPU.
+
+    Much cheaper than loading a model; what only loading shows is not found here.
+    """
+    chosen_precision(backend, 'auto')
+    with _naming_install_line(backend):
+        module = importlib.import_module(ENGINES[backend])
+        if hasattr(module, 'probe'):
+            module.probe()
+
+
+@contextlib.contextmanager
+def _naming_install_line(backend: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise EngineError(
+            f'backend {backend} cannot be loaded ({error}). Install it with '
+            f'`{INSTALL[backend]}`, or set backend to auto.'
+        ) from error
+
+
+def chosen_precision(backend: str, precision: str) -> str:
+    """Return the precision `auto` stands for, or refuse one the backend does not offer."""
+    if backend not in ENGINES:
+        raise EngineError(f'backend is {backend!r}; it must be one of {", ".join(BACKENDS)}')
+    offered = PRECISIONS[backend]
+    if precision == 'auto':
+        return offered[0]
+    if precision not in offered:
+        raise EngineError(
+            f'precision is {precision!r}; backend {backend} offers {", ".join(offered)}. '
+            'An int8 model is a file of its own: give its contract as the model.'
+        )
+    return precision
+
+
+def check_image(image: np.ndarray, contract: ModelContract) -> None:
+    """Raise EngineError unless `image` is (1, H, W, 3) uint8 with sides the contract allows.
+
+    For the engines whose library would convert, or read beyond, an array of another kind.
+    """
+    divisor = contract.divisor
+    fits = image.dtype == np.uint8 and image.ndim == 4 and image.shape[::3] == (1, 3)
+    if not fits or any(side == 0 or side % divisor for side in image.shape[1:3]):
+        raise EngineError(
+            f'the image is {image.dtype} {image.shape}; {contract.onnx_file} takes (1, H, W, 3) '
+            f'uint8 with H and W multiples of {divisor}.'
+        )

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO on the CPU. The only file that imports it.
+
+Each image size and each set of outputs is compiled once, when it is first asked for: OpenVINO
+then computes nothing else, and knows every tensor's size beforehand. Not thread safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from lightdepth_ros.contract import ModelContract
+from lightdepth_ros.engines import OUTPUTS, Report, check_image
+from lightdepth_ros.errors import EngineError
+
+KEPT_COMPILED = 6
+"""Compiled combinations kept: three sets of outputs at two sizes. The oldest goes first."""
+
+HINTS = {'fp32': 'f32', 'bf16': 'bf16'}
+"""Said explicitly: left alone, OpenVINO computes in bf16 wherever the CPU can."""
+
+
+class OpenVinoEngine:
+    """One model on OpenVINO's CPU plugin, set for the shortest time per image."""
+
+    backend = 'openvino'
+
+    def __init__(
+        self, contract: ModelContract, onnx_path: Path, threads: int, precision: str
+    ) -> None:
+        self.contract = contract
+        self.precision = precision
+        self._core = ov.Core()
+        self.device = _device_name(self._core, precision)
+        self._config = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_NUM_THREADS': threads,
+            'NUM_STREAMS': 1,
+            'INFERENCE_PRECISION_HINT': HINTS[precision],
+        }
+        try:
+            self._model = self._core.read_model(onnx_path)
+        except RuntimeError as error:
+            raise EngineError(f'OpenVINO cannot read {onnx_path}: {error}') from error
+        self._compiled: dict[tuple[tuple[int, ...], tuple[str, ...]], ov.InferRequest] = {}
+
+    def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
+        """See Engine.run. The first call for a size or a set of outputs compiles it (0.1-1 s)."""
+        check_image(image, self.contract)
+        try:
+            request = self._request(image.shape, tuple(outputs))
+            request.infer([np.ascontiguousarray(image)], share_inputs=True)
+            return {
+                name: request.get_output_tensor(index).data.copy()
+                for index, name in enumerate(outputs)
+            }
+        except RuntimeError as error:
+            raise EngineError(
+                f'OpenVINO failed on an image {image.shape} {image.dtype}: {error}'
+            ) from error
+
+    def close(self) -> None:
+        """See Engine.close."""
+        self._compiled.clear()
+        self._model = None
+
+    def _request(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> ov.InferRequest:
+        key = shape, outputs
+        if self._model is None:
+            raise EngineError('the engine was closed; load it again before running it')
+        if key not in self._compiled:
+            while len(self._compiled) >= KEPT_COMPILED:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[key] = self._compile(shape, outputs)
+        return self._compiled[key]
+
+    def _compile(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> ov.InferRequest:
+        whole = self._model.clone()
+        results = [whole.output(name).get_node() for name in outputs]
+        model = ov.Model(results, whole.get_parameters(), 'lightdepth')
+        model.reshape(list(shape))
+        _flatten_argmax(model)
+        return self._core.compile_model(model, 'CPU', self._config).create_infer_request()
+
+
+def load(
+    contract: ModelContract,
+    onnx_path: Path,
+    threads: int,
+    *,
+    precision: str = 'fp32',
+    input_hw: tuple[int, int] | None = None,
+    report: Report | None = None,
+) -> OpenVinoEngine:
+    """Load a model; `input_hw` is compiled now (all outputs), other sizes when they come.
+
+    precision: 'fp32', or 'bf16' on a CPU that has it (EngineError elsewhere).
+    """
+    engine = OpenVinoEngine(contract, onnx_path, threads, precision)
+    if input_hw is not None:
+        engine.run(np.zeros((1, *input_hw, 3), np.uint8))
+    return engine
+
+
+def _flatten_argmax(model: ov.Model) -> None:
+    """Take the argmax over (1, classes, h * w) instead of (1, classes, h, w): the same result.
+
+    A map of three dimensions cannot stay in the channels-last order of the convolution before
+    it, in which OpenVINO's search for the maximum is ten times slower (4 ms at exit L).
+    """
+    for node in model.get_ops():
+        shape = node.input_value(0).get_shape() if node.get_type_name() == 'TopK' else []
+        if len(shape) != 4:
+            continue
+        flat = ops.reshape(node.input_value(0), np.array([*shape[:2], -1]), False)
+        attributes = node.get_attributes()
+        found = ops.topk(
+            flat, node.input_value(1), 1, attributes['mode'], attributes['sort'],
+            attributes['index_element_type'], stable=attributes['stable'],
+        )  # fmt: skip
+        for index, output in enumerate(node.outputs()):
+            unflat = ops.reshape(found.output(index), np.array(list(output.get_shape())), False)
+            output.replace(unflat.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _device_name(core: ov.Core, precision: str) -> str:
+    try:
+        name = core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
+        capabilities = core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    except RuntimeError as error:
+        raise EngineError(f'OpenVINO finds no usable CPU plugin: {error}') from error
+    if precision == 'bf16' and 'BF16' not in capabilities:
+        raise EngineError(
+            f'precision is bf16, but {name} computes in {", ".join(capabilities)} only. '
+            'Set precision to auto or fp32.'
+        )
+    return f'CPU ({name}, {precision})'

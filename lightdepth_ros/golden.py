@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden-frame check: an engine must agree with ONNX Runtime on a known image before it may
+drive a robot; one that does not is refused and ONNX Runtime takes over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lightdepth_ros.engines import Engine, Report, chosen_precision, load_engine
+from lightdepth_ros.errors import EngineError
+
+REFERENCE = 'onnxruntime'
+
+
+class Bound(NamedTuple):
+    """How far an engine may differ from ONNX Runtime in float32.
+
+    depth       relative difference of depth that 99 % of the pixels must stay below, 1 = 100 %.
+    worst       the same for every pixel.
+    label       share of pixels whose label must be the same.
+    confidence  difference of the 0..255 confidence that 99 % of the pixels must stay below.
+    """
+
+    depth: float
+    worst: float
+    label: float
+    confidence: float
+
+
+BOUNDS = {
+    'fp32': Bound(depth=0.001, worst=0.01, label=0.995, confidence=2.0),
+    'fp16': Bound(depth=0.01, worst=0.1, label=0.98, confidence=4.0),
+    'bf16': Bound(depth=0.06, worst=0.4, label=0.93, confidence=16.0),
+}
+"""By precision. A mantissa of 24, 11 or 8 bits rounds each sum by 6e-8, 5e-4 or 4e-3; about 20
+layers and the exp of the depth head multiply that by some ten. Every real fault seen in such
+engines (wrong channel order, a stale file, a layer in the wrong type) is far outside."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Result of one comparison. text: one line for the log and the diagnostics."""
+
+    passed: bool
+    text: str
+
+
+def golden_image(input_hw: tuple[int, int]) -> np.ndarray:
+    """Return the known frame, (1, H, W, 3) uint8 RGB: a street drawn by formula, with grain.
+
+    Sky, ground with lane marks, two walls and a car, so that every head has something to
+    decide. Integers only: it is the same on every machine and NumPy version.
+    """
+    height, width = input_hw
+    v = np.arange(height)[:, None] * 240 // height
+    u = np.arange(width)[None, :] * 360 // width
+    image = np.empty((height, width, 3), np.int64)
+    image[...] = np.stack(np.broadcast_arrays(120 + v // 2, 160 + v // 3, 230 - v // 4), -1)
+    ground = np.broadcast_to(v > 120, (height, width))
+    image[ground] = (96, 94, 98)
+    lane = ground & (abs(u - 180) * 12 < v - 120) & (v * v // 97 % 3 > 0)
+    image[lane] = (225, 225, 215)
+    side = abs(u - 180)
+    wall = (side > 60) & (abs(v - 120) * 2 < side)
+    image[wall] = np.stack(np.broadcast_arrays(140 - side // 4, 110 + v // 5, 90 + u // 9), -1)[
+        wall
+    ]
+    image[(v > 125) & (v < 155) & (u > 200) & (u < 250)] = (150, 25, 30)
+    grain = (np.arange(image.size, dtype=np.uint64) * np.uint64(2654435761) >> np.uint64(13)) % 23
+    image += grain.reshape(image.shape).astype(np.int64) - 11
+    return np.clip(image, 0, 255).astype(np.uint8)[None]
+
+
+def compare(engine: Engine, reference: Engine, input_hw: tuple[int, int] | None = None) -> Verdict:
+    """Run both on the golden image; the bound is that of the engine's `precision`.
+
+    input_hw: (height, width); None = the contract's. An engine that fails to run is refused.
+    """
+    image = golden_image(input_hw or engine.contract.input_hw)
+    precision = str(getattr(engine, 'precision', 'fp32'))
+    try:
+        found = engine.run(image)
+    except EngineError as error:
+        return Verdict(False, f'{engine.backend} failed on the golden frame: {error}')
+    return judge(found, reference.run(image), BOUNDS[precision], f'{engine.backend} {precision}')
+
+
+def judge(
+    found: dict[str, np.ndarray], truth: dict[str, np.ndarray], bound: Bound, name: str
+) -> Verdict:
+    """Compare two results of the same image, arrays as Engine.run returns them."""
+    for key, array in truth.items():
+        if found[key].shape != array.shape:
+            return Verdict(False, f'{name}: {key} is {found[key].shape}, not {array.shape}')
+    if not np.isfinite(found['depth']).all():
+        return Verdict(False, f'{name}: depth is not finite everywhere')
+    relative = np.abs(found['depth'] / truth['depth'] - 1)
+    depth, worst = float(np.quantile(relative, 0.99)), float(relative.max())
+    label = float(np.mean(found['label'] == truth['label']))
+    apart = np.abs(found['confidence'].astype(int) - truth['confidence'])
+    confidence = float(np.quantile(apart, 0.99))
+    passed = (
+        depth <= bound.depth
+        and worst <= bound.worst
+        and label >= bound.label
+        and confidence <= bound.confidence
+    )
+    return Verdict(
+        passed,
+        f'{name} against {REFERENCE} on the golden frame: depth differs by {depth:.2%} for 99 % '
+        f'of the pixels (allowed {bound.depth:.2%}), {worst:.2%} at most ({bound.worst:.0%}); '
+        f'{label:.2%} of the labels agree (needed {bound.label:.1%}); confidence differs by '
+        f'{confidence:.0f} ({bound.confidence:.0f})',
+    )
+
+
+def load_checked(
+    contract_path: Path,
+    backend: str,
+    threads: int = 1,
+    *,
+    precision: str = 'auto',
+    input_hw: tuple[int, int] | None = None,
+    report: Report | None = None,
+) -> tuple[Engine, Verdict]:
+    """Load an engine and compare it; when it is refused, return ONNX Runtime in its place.
+
+    The verdict tells which happened: `passed` is False when the engine returned is the fallback.
+    A backend that cannot run at all is still an EngineError: the user named it.
+    """
+    reference = load_engine(contract_path, REFERENCE, threads)
+    if backend == REFERENCE:
+        chosen_precision(backend, precision)
+        return reference, Verdict(True, f'{REFERENCE} is the reference itself')
+    engine = load_engine(
+        contract_path, backend, threads, precision=precision, input_hw=input_hw, report=report
+    )
+    verdict = compare(engine, reference, input_hw)
+    spare = reference if verdict.passed else engine
+    spare.close()
+    return (engine if verdict.passed else reference), verdict
