@@ -33,6 +33,10 @@ class TrainConfig:
         'camvid-train:1.5,idd-train:1.5,nuscenes-front:1',
         'data sets (training.datasets.catalog) and their relative shares of the crops',
     )
+    validation: str = option(
+        'kitti-val,camvid-val',
+        'data sets to validate on, joined by commas; val/abs_rel picks the best checkpoint',
+    )
     steps: int = option(12000, 'optimiser steps', low=1)
     batch_size: int = option(12, 'crops per step (per process)', low=1)
     crops: str = option(
@@ -100,9 +104,9 @@ class TrainConfig:
         """Return the share of each source, unnormalised."""
         weights = {}
         for text in self.sources.split(','):
-            name, _, weight = text.partition(':')
+            name, colon, weight = text.rpartition(':')
             try:
-                weights[name.strip()] = float(weight or 1)
+                weights[name.strip() if colon else text.strip()] = float(weight) if colon else 1.0
             except ValueError as error:
                 raise ConfigError(
                     f'source is {text!r}; write NAME:WEIGHT, as in kitti:4'

@@ -62,7 +62,7 @@ class Graph(nn.Module):
 
 
 def confidence(log_scale: torch.Tensor) -> torch.Tensor:
-    """Return uint8 255 * P(|error of ln depth| < ln 1.25) for a Laplace law of scale e^log_scale."""
+    """Return uint8 255 * P(|error of ln depth| < ln 1.25), Laplace of scale e^log_scale."""
     chance = 1 - torch.exp(-math.log(1.25) * torch.exp(-log_scale))
     return (chance * 255 + 0.5).to(torch.uint8)
 

@@ -24,12 +24,15 @@ from training.distill import Distillation, as_dict
 from training.stream import CropStream, StreamSampler, load_sources
 
 VAL_HEIGHT_PX = 320
+MAX_VAL_FRAMES = 32
+"""Validation during training looks at evenly spread frames; training.evaluate looks at all."""
 
 
 class WholeFrames(Dataset):
     """Validation frames, resized to 320 rows (or as near as multiples of 32 allow)."""
 
-    def __init__(self, dataset: Dataset[Sample], step: int = 1) -> None:
+    def __init__(self, dataset: Dataset[Sample]) -> None:
+        step = max(1, len(dataset) // MAX_VAL_FRAMES)
         self.items = [whole_frame(dataset[i]) for i in range(0, len(dataset), step)]
 
     def __len__(self) -> int:
@@ -65,10 +68,8 @@ class StreamData(lightning.LightningDataModule):
     def setup(self, stage: str) -> None:
         if not self.sources:
             self.sources = load_sources(self.config, self.root)
-            self.frames = [
-                WholeFrames(open_dataset('kitti-val', self.root)),
-                WholeFrames(open_dataset('camvid-val', self.root), step=4),
-            ]
+            names = self.config.validation.split(',')
+            self.frames = [WholeFrames(open_dataset(n.strip(), self.root)) for n in names]
 
     def train_dataloader(self) -> DataLoader:
         trainer, workers = self.trainer, self.config.workers
