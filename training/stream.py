@@ -36,13 +36,14 @@ class CropStream(Dataset):
         shares = np.array([config.source_weights()[n] for n in self.names])
         self.shares = shares / shares.sum()
         self.crop_sizes = config.crop_sizes()
+        self.global_batch = config.batch_size * config.devices * config.nodes
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray | bool]:
         config = self.config
         rng = np.random.default_rng([config.seed, index])
         source = self.sources[self.names[rng.choice(len(self.names), p=self.shares)]]
         sample = source[int(rng.integers(len(source)))]
-        batch_rng = np.random.default_rng([config.seed, index // config.batch_size, 1])
+        batch_rng = np.random.default_rng([config.seed, index // self.global_batch, 1])
         hw = self.crop_sizes[batch_rng.integers(len(self.crop_sizes))]
         focal = (config.focal_min_px, config.focal_max_px)
         view = augment.draw_view(rng, sample, hw, focal, config.rotation_deg)
