@@ -125,7 +125,7 @@ def _cropped(source_hw: tuple[int, int], input_hw: tuple[int, int]) -> Placement
     source_h, source_w = source_hw
     input_h, input_w = input_hw
     scale = min(source_h / input_h, source_w / input_w)
-    halvings = _halvings(scale)
+    halvings = _halvings(scale, min(source_hw))
     width = _multiple(input_w * scale, source_w, halvings)
     height = _multiple(input_h * scale, source_h, halvings)
     crop = Window((source_w - width) // 2, (source_h - height) // 2, width, height)
@@ -136,7 +136,7 @@ def _padded(source_hw: tuple[int, int], input_hw: tuple[int, int]) -> Placement:
     source_h, source_w = source_hw
     input_h, input_w = input_hw
     scale = max(source_h / input_h, source_w / input_w)
-    halvings = _halvings(scale)
+    halvings = _halvings(scale, min(source_hw))
     width = _multiple(source_w, source_w, halvings)
     height = _multiple(source_h, source_h, halvings)
     crop = Window((source_w - width) // 2, (source_h - height) // 2, width, height)
@@ -146,8 +146,8 @@ def _padded(source_hw: tuple[int, int], input_hw: tuple[int, int]) -> Placement:
     return Placement(source_hw, input_hw, crop, target, halvings)
 
 
-def _halvings(scale: float) -> int:
-    return max(0, math.floor(math.log2(scale)))
+def _halvings(scale: float, shortest: int) -> int:
+    return max(0, math.floor(math.log2(min(scale, shortest))))
 
 
 def _multiple(side: float, limit: int, halvings: int) -> int:
