@@ -12,7 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engines import OUTPUTS
+from lightdepth_ros.engines import OUTPUTS, check_image
 from lightdepth_ros.engines.onnx_outputs import keep_outputs
 from lightdepth_ros.errors import EngineError
 
@@ -53,26 +53,25 @@ class OnnxRuntimeEngine:
 
     def __init__(self, contract: ModelContract, model: bytes, threads: int) -> None:
         self.contract = contract
-        self._model = model
+        self._model: bytes | None = model
         self._threads = threads
         self._sessions: dict[frozenset[str], Any] = {}
 
     def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
         """See Engine.run."""
+        check_image(image, self.contract)
         try:
-            session = self.session(outputs)
-            arrays = session.run(list(outputs), {INPUT: image})
+            arrays = self.session(outputs).run(list(outputs), {INPUT: image})
         except ORT_ERRORS as error:
             raise EngineError(
-                f'{self.contract.onnx_file} failed on {image.dtype} input of shape '
-                f'{image.shape}: {error}. It takes (1, H, W, 3) uint8 with H and W multiples of '
-                f'{self.contract.divisor}.'
+                f'{self.contract.onnx_file} failed on an image of {image.shape}: {error}. Export '
+                'the model again, or choose another backend.'
             ) from error
         return dict(zip(outputs, arrays, strict=True))
 
     def session(self, outputs: Sequence[str]) -> Any:
         """Return the InferenceSession that computes these outputs and nothing else."""
-        if not self._model:
+        if self._model is None:
             raise EngineError('the engine was closed; load it again before running it')
         key = frozenset(outputs)
         if key not in self._sessions:
@@ -85,7 +84,7 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """See Engine.close."""
         self._sessions.clear()
-        self._model = b''
+        self._model = None
 
 
 def load(contract: ModelContract, onnx_path: Path, threads: int) -> OnnxRuntimeEngine:
