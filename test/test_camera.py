@@ -18,7 +18,8 @@ def ray(camera: Camera, u: float, v: float) -> tuple[float, float]:
 
 def test_field_of_view_gives_the_focal_length_of_the_tangent_rule():
     camera = Camera.from_fov(640, 480, 90.0)
-    assert camera.fx == pytest.approx(320.0) and camera.fy == pytest.approx(320.0)
+    assert camera.fx == pytest.approx(320.0)
+    assert camera.fy == pytest.approx(320.0)
     assert (camera.cx, camera.cy) == (319.5, 239.5)
     assert camera.horizontal_fov_deg == pytest.approx(90.0)
 
@@ -49,7 +50,8 @@ def test_negative_crop_is_padding():
 
 def test_rays_are_x_and_y_at_one_metre_and_cannot_be_changed():
     rays = CAMERA.rays()
-    assert rays.shape == (480, 640, 2) and rays.dtype == np.float32
+    assert rays.shape == (480, 640, 2)
+    assert rays.dtype == np.float32
     np.testing.assert_allclose(rays[70, 110], ray(CAMERA, 110, 70), atol=1e-6)
     assert CAMERA.rays() is rays
     with pytest.raises(ValueError):

@@ -17,7 +17,8 @@ from lightdepth_ros.classes import (
 def test_ids_count_up_from_zero_and_names_are_unique():
     assert [c.id for c in CLASSES] == list(range(19))
     assert len({c.name for c in CLASSES}) == len({c.color for c in CLASSES}) == 19
-    assert CLASSES[SKY].name == 'sky' and CLASS_ID['road'] == 0
+    assert CLASSES[SKY].name == 'sky'
+    assert CLASS_ID['road'] == 0
 
 
 def test_palette_gives_each_class_its_colour_and_black_to_the_rest():

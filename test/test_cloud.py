@@ -55,7 +55,8 @@ def test_no_finite_depth_means_no_point():
 
 def test_missing_outputs_have_neutral_values():
     cloud = points(Prediction(DEPTH, None, None, CAMERA), None)
-    assert (cloud['label'] == 255).all() and (cloud['confidence'] == 255).all()
+    assert (cloud['label'] == 255).all()
+    assert (cloud['confidence'] == 255).all()
     assert (cloud['rgb'].view(np.uint32) == 0).all()
 
 

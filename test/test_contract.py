@@ -25,13 +25,15 @@ def edit(path, **changes):
 def test_contract_survives_json(path):
     contract = load_contract(path)
     assert ModelContract.from_json(contract.to_json()) == contract
-    assert contract.depth_range_m == (0.5, 120.0) and contract.classes[10].name == 'sky'
+    assert contract.depth_range_m == (0.5, 120.0)
+    assert contract.classes[10].name == 'sky'
 
 
 @pytest.mark.parametrize(('exit_name', 'hw'), [('L', (160, 240)), ('XS', (20, 30))])
 def test_output_size_follows_the_exit(tmp_path, exit_name, hw):
     contract = load_contract(make_tiny_model(tmp_path, exit_name))
-    assert contract.output_hw == hw and contract.stride == EXIT_STRIDE[exit_name]
+    assert contract.output_hw == hw
+    assert contract.stride == EXIT_STRIDE[exit_name]
 
 
 def test_shipped_models_are_named_by_student_and_exit():

@@ -70,7 +70,8 @@ def test_no_distortion_gives_what_a_plain_camera_gives():
     preprocessor = Preprocessor((320, 480), 'crop', 32, 2)
     plain = preprocessor.prepare(image, CAMERA)
     lensed = preprocessor.prepare(image, Lens(CAMERA, 'plumb_bob', (0.0,) * 5))
-    assert lensed.camera == plain.camera and lensed.unknown is None
+    assert lensed.camera == plain.camera
+    assert lensed.unknown is None
     difference = np.abs(lensed.batch.astype(int) - plain.batch)
     assert difference.max() <= 2  # remap knows 1/32 of a pixel
 
@@ -90,7 +91,8 @@ def test_rays_the_raw_image_does_not_show_are_unknown():
         np.full((480, 640, 3), 255, np.uint8), lens
     )
     middle = tuple(side // 2 for side in prepared.unknown.shape)
-    assert prepared.unknown[0, 0] and not prepared.unknown[middle]
+    assert prepared.unknown[0, 0]
+    assert not prepared.unknown[middle]
     seen = ~np.kron(prepared.unknown, np.ones((2, 2), bool))
     assert prepared.batch[0][seen].min() == 255  # no fill colour leaks into what counts as seen
 

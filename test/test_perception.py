@@ -106,14 +106,16 @@ def test_without_calibration_depth_is_canonical_and_there_is_no_camera(perceive)
 def test_sky_is_infinitely_far_when_labels_are_asked_for(perceive):
     image = halves((40, SKY, 255), (40, ROAD, 255))
     depth_m = perceive(image).prediction.depth_m
-    assert (depth_m[:, :24] == np.inf).all() and (depth_m[:, 24:] == 20).all()
+    assert (depth_m[:, :24] == np.inf).all()
+    assert (depth_m[:, 24:] == 20).all()
     assert (perceive(image, outputs=('depth',)).prediction.depth_m == 20).all()
 
 
 def test_beyond_max_range_is_infinite_and_nearer_is_kept(perceive):
     image = halves((80, ROAD, 255), (82, ROAD, 255))
     depth_m = perceive(image, max_range_m=40.5).prediction.depth_m
-    assert (depth_m[:, :24] == 40).all() and (depth_m[:, 24:] == np.inf).all()
+    assert (depth_m[:, :24] == 40).all()
+    assert (depth_m[:, 24:] == np.inf).all()
 
 
 def test_depth_at_the_models_own_limit_is_infinite_whatever_max_range_says(perceive):
@@ -127,7 +129,8 @@ def test_depth_at_the_models_own_limit_is_infinite_whatever_max_range_says(perce
 def test_nearer_than_min_range_is_minus_infinite(perceive):
     image = halves((3, ROAD, 255), (4, ROAD, 255))
     depth_m = perceive(image, min_range_m=1.6).prediction.depth_m
-    assert (depth_m[:, :24] == -np.inf).all() and (depth_m[:, 24:] == 2).all()
+    assert (depth_m[:, :24] == -np.inf).all()
+    assert (depth_m[:, 24:] == 2).all()
 
 
 def test_low_confidence_is_unknown_but_labelled_sky_stays_sky(perceive):
@@ -135,7 +138,8 @@ def test_low_confidence_is_unknown_but_labelled_sky_stays_sky(perceive):
     image[:8] = (40, SKY, 0)
     depth_m = perceive(image, min_confidence=0.5).prediction.depth_m
     assert (depth_m[:4] == np.inf).all()
-    assert np.isnan(depth_m[4:, :24]).all() and (depth_m[4:, 24:] == 20).all()
+    assert np.isnan(depth_m[4:, :24]).all()
+    assert (depth_m[4:, 24:] == 20).all()
 
 
 def test_low_confidence_wins_over_too_near_and_too_far(perceive):
@@ -159,7 +163,8 @@ def test_what_a_lens_does_not_show_is_unknown(perceive):
     camera = Camera(96, 64, 60.0, 60.0, 47.5, 31.5)
     lens = Lens(camera, 'plumb_bob', (0.3, 0.0, 0.0, 0.0))
     depth_m = perceive(plain(40), lens).prediction.depth_m
-    assert np.isnan(depth_m[0, 0]) and depth_m[16, 24] == pytest.approx(2.0)
+    assert np.isnan(depth_m[0, 0])
+    assert depth_m[16, 24] == pytest.approx(2.0)
 
 
 def test_rgb_is_the_image_on_the_output_grid(perceive):
@@ -176,7 +181,8 @@ def test_only_what_is_asked_for_is_computed(engine):
     assert frame.rgb is frame.prediction.label_id is frame.prediction.confidence is None
     perception.predict(plain(40), CANONICAL, ('label', 'depth'))
     labels = perception.predict(plain(40), CANONICAL, {'label'}).prediction
-    assert np.isnan(labels.depth_m).all() and (labels.label_id == ROAD).all()
+    assert np.isnan(labels.depth_m).all()
+    assert (labels.label_id == ROAD).all()
     assert spy.asked == [('depth',), ('depth', 'label'), ('label',)]
 
 
@@ -184,7 +190,8 @@ def test_min_confidence_asks_for_confidence_but_does_not_hand_it_out(engine):
     spy = Spy(engine)
     perception = Perception(spy, **{**SETTINGS, 'min_confidence': 0.5})
     prediction = perception.predict(plain(40, blue=0), CANONICAL, ('depth',)).prediction
-    assert spy.asked == [('depth', 'confidence')] and prediction.confidence is None
+    assert spy.asked == [('depth', 'confidence')]
+    assert prediction.confidence is None
     assert np.isnan(prediction.depth_m).all()
 
 

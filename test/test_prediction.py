@@ -14,7 +14,8 @@ CAMERA = Camera.from_fov(6, 4, 60.0)
 
 def test_aligned_arrays_are_accepted():
     prediction = Prediction(DEPTH, LABEL, LABEL, CAMERA)
-    assert prediction.depth_m is DEPTH and prediction.camera is CAMERA
+    assert prediction.depth_m is DEPTH
+    assert prediction.camera is CAMERA
     assert Prediction(DEPTH, None, None, None).label_id is None
 
 

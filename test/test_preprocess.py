@@ -44,7 +44,8 @@ def test_pixels_show_the_ray_that_the_scaled_camera_names(width, height, fit):
     expected = np.stack([20 + 200 * (u + 0.5) / width, 20 + 200 * (v + 0.5) / height], -1)
     difference = np.abs(small[..., :2].astype(float) - expected)[seen]
     # Rounding to 8 bits in the ramp, in each halving and in the resize.
-    assert seen.any() and difference.max() <= 1.5
+    assert seen.any()
+    assert difference.max() <= 1.5
 
 
 @pytest.mark.parametrize('fit', ['crop', 'pad', 'adapt'])
@@ -52,8 +53,10 @@ def test_pixels_show_the_ray_that_the_scaled_camera_names(width, height, fit):
 def test_pixels_stay_square_and_the_crop_stays_inside(width, height, fit):
     place = plan((height, width), INPUT_HW, fit, 32)
     crop, target = place.crop, place.target
-    assert 0 <= crop.x0 and crop.x0 + crop.width <= width
-    assert 0 <= crop.y0 and crop.y0 + crop.height <= height
+    assert crop.x0 >= 0
+    assert crop.x0 + crop.width <= width
+    assert crop.y0 >= 0
+    assert crop.y0 + crop.height <= height
     scale_x, scale_y = target.width / crop.width, target.height / crop.height
     pixel = 1 << place.halvings  # the crop is rounded to this, the target to one
     tolerance = pixel / min(crop.width, crop.height) + 1 / min(target.width, target.height)
@@ -86,7 +89,8 @@ def test_adapt_follows_the_aspect_of_common_cameras(size, expected):
 @pytest.mark.parametrize(('width', 'height'), SIZES_WH)
 def test_adapt_keeps_the_view_and_about_the_area(width, height):
     hw = adapted_hw((height, width), INPUT_HW, 32)
-    assert not hw[0] % 32 and not hw[1] % 32
+    assert not hw[0] % 32
+    assert not hw[1] % 32
     assert 0.75 <= hw[0] * hw[1] / (320 * 480) <= 4 / 3
     crop = plan((height, width), INPUT_HW, 'adapt', 32).crop
     assert crop.width * crop.height / (width * height) > 0.93
@@ -96,7 +100,8 @@ def test_adapt_keeps_the_view_and_about_the_area(width, height):
 @pytest.mark.parametrize('fit', ['crop', 'pad', 'adapt'])
 def test_the_smallest_and_thinnest_images_pass(size, fit):
     prepared = Preprocessor(INPUT_HW, fit, 32, 2).prepare(np.zeros((*size, 3), np.uint8), None)
-    assert prepared.batch.ndim == 4 and prepared.batch.shape[1] % 32 == 0
+    assert prepared.batch.ndim == 4
+    assert prepared.batch.shape[1] % 32 == 0
 
 
 def test_padding_is_grey_and_marked_unknown_and_nothing_else_is():
@@ -121,7 +126,8 @@ def test_fitting_image_is_copied_exactly_and_has_no_mask():
     for fit in ('crop', 'pad', 'adapt'):
         prepared = Preprocessor(INPUT_HW, fit, 32, 2).prepare(image, None)
         np.testing.assert_array_equal(prepared.batch[0], image)
-        assert prepared.unknown is None and prepared.camera is None
+        assert prepared.unknown is None
+        assert prepared.camera is None
 
 
 def test_halving_twice_is_the_mean_of_four_by_four():
@@ -150,7 +156,9 @@ def test_buffers_are_reused_and_streams_do_not_mix():
     wide, tall = np.full((480, 640, 3), 10, np.uint8), np.full((640, 480, 3), 90, np.uint8)
     first = preprocessor.prepare(wide, None).batch
     second = preprocessor.prepare(tall, None).batch
-    assert first is not second and first.max() == 10 and second.min() == 90
+    assert first is not second
+    assert first.max() == 10
+    assert second.min() == 90
     assert preprocessor.prepare(wide, None).batch is first
 
 
@@ -177,7 +185,7 @@ def test_other_arrays_are_refused(image):
 
 def test_calibration_of_another_size_is_refused():
     camera = Camera.from_fov(1280, 720, 60)
-    with pytest.raises(BadCameraError, match='1280x720.*640x480'):
+    with pytest.raises(BadCameraError, match=r'1280x720.*640x480'):
         Preprocessor(INPUT_HW, 'crop', 32, 2).prepare(np.zeros((480, 640, 3), np.uint8), camera)
 
 
