@@ -177,15 +177,17 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
     Creates missing folders. Raises WriteError (no permission, disk full) and leaves nothing.
     """
-    temporary = {path.with_name(f'.{path.name}.{os.getpid()}.tmp'): path for path in contents}
+    begun: dict[Path, Path] = {}
     try:
-        for part, path in temporary.items():
+        for path, data in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(contents[path])
-        for part, path in temporary.items():
+            part = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+            begun[part] = path
+            part.write_bytes(data)
+        for part, path in begun.items():
             part.replace(path)
     except OSError as error:
-        for part in temporary:
+        for part in begun:
             part.unlink(missing_ok=True)
         raise WriteError(
             f'cannot write {error.filename or next(iter(contents))}: {error.strerror}. '
