@@ -27,6 +27,7 @@ MAX_FILES = 32
 MAX_BYTES = 2 << 30
 """`prune` keeps the most recently used files within both bounds."""
 REPORT_S = 5.0
+ABANDONED_S = 3600.0
 POLL_S = 0.1
 
 
@@ -155,6 +156,11 @@ def prune(
             deleted.append(entry.path)
             files -= 1
             size -= entry.size
+    for left in (directory or cache_dir()).glob('*.tmp'):  # by a process that died while writing
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                left.unlink()
+                deleted.append(left)
     return deleted
 
 

@@ -98,7 +98,8 @@ def judge(
             return Verdict(False, f'{name}: {key} is {found[key].shape}, not {array.shape}')
     if not np.isfinite(found['depth']).all():
         return Verdict(False, f'{name}: depth is not finite everywhere')
-    relative = np.abs(found['depth'] / truth['depth'] - 1)
+    apart_m = np.abs(found['depth'] - truth['depth'])
+    relative = apart_m / np.maximum(truth['depth'], 1e-6)
     depth, worst = float(np.quantile(relative, 0.99)), float(relative.max())
     label = float(np.mean(found['label'] == truth['label']))
     apart = np.abs(found['confidence'].astype(int) - truth['confidence'])

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden-frame check refuses engines whose numbers are wrong, and ONNX Runtime takes over."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+
+import numpy as np
+import pytest
+from tiny_model import make_tiny_model
+
+from lightdepth_ros import engines
+from lightdepth_ros.engine_handover import HandoverEngine
+from lightdepth_ros.engines import choose as choosing
+from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines.choose import choose, fastest
+from lightdepth_ros.errors import EngineError
+from lightdepth_ros.golden import BOUNDS, compare, golden_image, judge, load_checked
+
+
+class BrokenEngine:
+    """ONNX Runtime with a fault put in after it."""
+
+    backend = 'broken'
+    device = 'CPU, broken on purpose'
+
+    def __init__(self, contract_path, fault=None, precision='fp32') -> None:
+        self.inner = load_engine(contract_path, 'onnxruntime', 1)
+        self.contract = self.inner.contract
+        self.fault = fault or (lambda found: None)
+        self.precision = precision
+        self.closed = False
+
+    def run(self, image, outputs=engines.OUTPUTS):
+        found = self.inner.run(image, outputs)
+        self.fault(found)
+        return found
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def swapped_channels(found):
+    found['depth'][...] = found['depth'][:, ::-1]
+
+
+def two_percent_too_far(found):
+    found['depth'] *= 1.02
+
+
+def one_pixel_far_off(found):
+    found['depth'][0, 0, 0] *= 1.5
+
+
+def other_labels(found):
+    found['label'][:, :, ::20] += 1
+
+
+def not_finite(found):
+    found['depth'][0, 0, 0] = np.nan
+
+
+def smaller(found):
+    found['depth'] = found['depth'][:, ::2, ::2]
+
+
+def no_confidence(found):
+    found['confidence'][...] = 0
+
+
+def fails(found):
+    raise EngineError('out of memory')
+
+
+FAULTS = [
+    swapped_channels, two_percent_too_far, one_pixel_far_off, other_labels, not_finite, smaller,
+    no_confidence, fails,
+]  # fmt: skip
+
+
+def put_in_place(monkeypatch, name: str, load) -> None:
+    """Add a backend `name` whose module is a stand-in with the given `load`."""
+    module = types.ModuleType(f'standin_{name}')
+    module.load = load
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(engines.ENGINES, name, module.__name__)
+    monkeypatch.setitem(engines.PRECISIONS, name, ('fp32',))
+    monkeypatch.setitem(engines.INSTALL, name, f'pip install {name}')
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return make_tiny_model(tmp_path, 'M')
+
+
+def test_golden_image_is_the_same_everywhere_and_has_something_to_see():
+    image = golden_image((320, 480))
+    assert image.shape == (1, 320, 480, 3)
+    assert image.dtype == np.uint8
+    # Sums computed once; the formula has integers only, so every machine must find them.
+    assert int(image.sum(dtype=np.int64)) == 60654457
+    assert int(golden_image((64, 96)).sum(dtype=np.int64)) == 2443949
+    assert image.std(axis=(1, 2)).min() > 20
+
+
+def test_sound_engine_passes(tiny):
+    engine = BrokenEngine(tiny)
+    verdict = compare(engine, load_engine(tiny))
+    assert verdict.passed
+    assert '100.00% of the labels agree' in verdict.text
+
+
+@pytest.mark.parametrize('fault', FAULTS, ids=lambda fault: fault.__name__)
+def test_engine_with_a_fault_is_refused_and_the_reason_named(tiny, fault):
+    verdict = compare(BrokenEngine(tiny, fault), load_engine(tiny))
+    assert not verdict.passed
+    assert 'broken' in verdict.text
+
+
+@pytest.mark.parametrize('precision', BOUNDS)
+def test_bound_of_each_precision_lets_its_rounding_pass_and_a_gross_fault_not(tiny, precision):
+    bits = {'fp32': 23, 'fp16': 10, 'bf16': 7}[precision]
+    rng = np.random.default_rng(0)
+
+    def rounding(found):  # as ten layers leave it
+        noise = rng.uniform(-1, 1, found['depth'].shape) * 2.0**-bits * 5
+        found['depth'] *= 1 + noise.astype(np.float32)
+
+    reference = load_engine(tiny)
+    assert compare(BrokenEngine(tiny, rounding, precision), reference).passed
+    assert not compare(BrokenEngine(tiny, swapped_channels, precision), reference).passed
+
+
+def test_judge_names_the_numbers():
+    truth = {
+        'depth': np.full((1, 10, 10), 10, np.float32),
+        'label': np.zeros((1, 10, 10), np.uint8),
+        'confidence': np.full((1, 10, 10), 100, np.uint8),
+    }
+    found = {name: array.copy() for name, array in truth.items()}
+    found['depth'][0, :2] = 10.05
+    found['label'][0, 0, 0] = 3
+    found['confidence'][0, :2] = 90
+    verdict = judge(found, truth, BOUNDS['fp32'], 'engine x')
+    assert not verdict.passed
+    for words in (
+        'engine x',
+        '0.50% for 99 %',
+        '99.00% of the labels',
+        'confidence differs by 10',
+    ):
+        assert words in verdict.text
+
+
+def test_refused_engine_is_closed_and_onnxruntime_returned(tiny, monkeypatch):
+    made = []
+
+    def load(contract, onnx_path, threads):
+        made.append(BrokenEngine(tiny, swapped_channels))
+        return made[-1]
+
+    put_in_place(monkeypatch, 'broken', load)
+    engine, verdict = load_checked(tiny, 'broken')
+    assert engine.backend == 'onnxruntime'
+    assert not verdict.passed
+    assert made[0].closed
+    engine.run(golden_image((64, 96)))
+
+
+def test_sound_engine_is_returned_with_its_verdict(tiny, monkeypatch):
+    put_in_place(monkeypatch, 'sound', lambda *_: BrokenEngine(tiny))
+    engine, verdict = load_checked(tiny, 'sound')
+    assert engine.backend == 'broken'
+    assert verdict.passed
+
+
+def test_backend_that_cannot_run_at_all_is_an_error_and_no_fallback(tiny, monkeypatch):
+    def load(*_):
+        raise ImportError('no module named sound')
+
+    put_in_place(monkeypatch, 'sound', load)
+    with pytest.raises(EngineError, match='pip install sound'):
+        load_checked(tiny, 'sound')
+
+
+# Handing over while frames are served.
+
+
+def test_onnxruntime_serves_until_the_engine_is_ready_and_passed(tiny, monkeypatch):
+    gate = threading.Event()
+
+    def load(*_):
+        assert gate.wait(20)
+        return BrokenEngine(tiny)
+
+    put_in_place(monkeypatch, 'slow', load)
+    reports = []
+    engine = HandoverEngine(tiny, 'slow', 1, reports.append)
+    image = golden_image((64, 96))
+    before = engine.run(image)
+    assert (engine.state, engine.backend) == ('building', 'onnxruntime')
+    gate.set()
+    assert engine.wait(20)
+    after = engine.run(image)
+    assert (engine.state, engine.backend) == ('ready', 'broken')
+    assert engine.device == 'CPU, broken on purpose'
+    np.testing.assert_array_equal(before['depth'], after['depth'])
+    engine.close()
+
+
+@pytest.mark.parametrize('load_fails', [True, False])
+def test_refused_engine_never_serves_a_frame(tiny, monkeypatch, load_fails):
+    def load(*_):
+        if load_fails:
+            raise EngineError('no memory')
+        return BrokenEngine(tiny, two_percent_too_far)
+
+    put_in_place(monkeypatch, 'bad', load)
+    reports = []
+    engine = HandoverEngine(tiny, 'bad', 1, reports.append)
+    assert engine.wait(20)
+    engine.run(golden_image((64, 96)))
+    assert (engine.state, engine.backend) == ('refused', 'onnxruntime')
+    assert ('no memory' if load_fails else 'depth differs by 2.00%') in engine.text
+    assert 'onnxruntime goes on' in reports[-1]
+    engine.close()
+
+
+def test_engine_that_gets_ready_after_close_is_closed_too(tiny, monkeypatch):
+    gate = threading.Event()
+    made = []
+
+    def load(*_):
+        assert gate.wait(20)
+        made.append(BrokenEngine(tiny))
+        return made[-1]
+
+    put_in_place(monkeypatch, 'slow', load)
+    engine = HandoverEngine(tiny, 'slow', 1, lambda line: None)
+    engine.close()
+    gate.set()
+    assert engine.wait(20)
+    assert made[0].closed
+
+
+def test_named_backend_without_its_library_is_an_error_at_once(tiny, monkeypatch):
+    monkeypatch.setitem(engines.ENGINES, 'absent', 'no_such_module_anywhere')
+    monkeypatch.setitem(engines.PRECISIONS, 'absent', ('fp32',))
+    monkeypatch.setitem(engines.INSTALL, 'absent', 'pip install absent')
+    with pytest.raises(EngineError, match='pip install absent'):
+        HandoverEngine(tiny, 'absent', 1, lambda line: None)
+
+
+# backend: auto
+
+
+def only(monkeypatch, **loaders) -> None:
+    """Leave ONNX Runtime and the given stand-ins as the only backends."""
+    monkeypatch.delitem(engines.ENGINES, 'openvino')
+    monkeypatch.delitem(engines.ENGINES, 'tensorrt')
+    for name, load in loaders.items():
+        put_in_place(monkeypatch, name, load)
+
+
+def test_fastest_prefers_onnxruntime_unless_clearly_beaten():
+    assert fastest({'onnxruntime': 10.0, 'openvino': 9.7}) == 'onnxruntime'
+    assert fastest({'onnxruntime': 10.0, 'openvino': 9.0}) == 'openvino'
+    assert fastest({'openvino': 9.0, 'tensorrt': 2.0}) == 'tensorrt'
+
+
+def test_auto_takes_the_fastest_sound_engine_and_says_why(tiny, monkeypatch):
+    def broken(*_):
+        return BrokenEngine(tiny, swapped_channels)
+
+    def missing(*_):
+        raise EngineError('no usable GPU. Check it')
+
+    only(monkeypatch, sound=lambda *_: BrokenEngine(tiny), broken=broken, missing=missing)
+    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: {n: 10 - len(n) for n in loaded})
+    reports = []
+    engine, choice = choose(tiny, report=reports.append)
+    assert choice.backend == engine.backend == 'onnxruntime'
+    assert set(choice.median_ms) == {'onnxruntime', 'sound'}
+    for words in ('auto takes onnxruntime', 'sound 5.0 ms', 'missing: no usable GPU', 'broken: '):
+        assert words in reports[-1]
+
+
+def test_auto_measures_once_per_machine_and_again_when_something_changed(tiny, monkeypatch):
+    only(monkeypatch)
+    races = []
+    monkeypatch.setattr(
+        choosing, '_race', lambda loaded, hw: races.append(1) or dict.fromkeys(loaded, 1.0)
+    )
+    for _ in range(3):
+        choose(tiny, 1)[0].close()
+    assert len(races) == 1
+    choose(tiny, 2)[0].close()
+    assert len(races) == 2
+    monkeypatch.setattr(choosing, '_version', lambda package: 'another')
+    choose(tiny, 2)[0].close()
+    assert len(races) == 3
+
+
+def test_auto_measures_again_when_the_remembered_engine_fails(tiny, monkeypatch):
+    works = [True]
+
+    def load(*_):
+        if not works:
+            raise EngineError('gone')
+        return BrokenEngine(tiny)
+
+    only(monkeypatch, sound=load)
+    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: {n: 10 - len(n) for n in loaded})
+    monkeypatch.setattr(
+        choosing, 'fastest', lambda ms: 'sound' if 'sound' in ms else 'onnxruntime'
+    )
+    reports = []
+    assert choose(tiny, report=reports.append)[1].backend == 'sound'
+    works.clear()
+    assert choose(tiny, report=reports.append)[1].backend == 'onnxruntime'
+    assert any('remembered engine sound fails: gone' in line for line in reports)
+
+
+def test_auto_with_a_cache_that_cannot_be_written_works_and_warns(tiny, monkeypatch, tmp_path):
+    only(monkeypatch)
+    (tmp_path / 'file').write_text('in the way', encoding='utf-8')
+    reports = []
+    engine, _ = choose(tiny, report=reports.append, directory=tmp_path / 'file' / 'cache')
+    assert engine.backend == 'onnxruntime'
+    assert 'cannot be kept' in reports[-1]
+
+
+def test_auto_runs_a_real_race_between_the_installed_engines(tiny):
+    engine = load_engine(tiny, 'auto')
+    found = engine.run(golden_image((64, 96)))
+    assert set(found) == set(engines.OUTPUTS)
+    engine.close()
