@@ -41,12 +41,19 @@ def test_view_keeps_pixels_square_and_carries_the_focal_length():
         assert 100 <= view.focal_px <= 250 + 1e-6
 
 
+def test_view_fills_most_of_the_crops_height():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        view = augment.draw_view(rng, flat_sample(), (96, 96), (20, 200), rotation_deg=0)
+        assert view.focal_px / 150 * 120 >= 0.85 * 96 - 1e-6
+
+
 def test_crop_holds_the_whole_image_when_it_is_larger():
     rng = np.random.default_rng(0)
-    view = augment.draw_view(rng, flat_sample(), (256, 416), (150, 150), rotation_deg=0)
+    view = augment.draw_view(rng, flat_sample(), (128, 416), (150, 150), rotation_deg=0)
     corners = view.matrix @ np.array([[0, 199, 0, 199], [0, 0, 119, 119], [1, 1, 1, 1]])
     assert corners.min() >= -1
-    assert (corners <= np.array([[416], [256]])).all()
+    assert (corners <= np.array([[416], [128]])).all()
 
 
 def test_warped_teacher_at_half_size_lands_on_the_same_pixels():

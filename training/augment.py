@@ -13,6 +13,9 @@ from training.datasets.sample import Sample
 SCALE_LIMITS = (0.35, 1.8)
 """Resampling beyond these factors invents or destroys too much detail to learn from."""
 
+LEAST_FILL = 0.85
+"""An image is never scaled so small that it fills less than this share of the crop's height."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -37,7 +40,8 @@ def draw_scale(
     else:
         low = max(hw[0] / sample.rgb.shape[0], hw[1] / sample.rgb.shape[1])
         high = 2 * low
-    low, high = np.clip([low, high], *SCALE_LIMITS)
+    low = max(low, LEAST_FILL * hw[0] / sample.rgb.shape[0])
+    low, high = np.clip([low, max(low, high)], *SCALE_LIMITS)
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
