@@ -175,14 +175,17 @@ class Model:
 
     def __init__(
         self, contract_path: Path, *, input_height: int = 320, wide: str = 'one-pass',
-        backend: str = 'onnxruntime', threads: int = 1,
+        backend: str = 'onnxruntime', threads: int = 1, outputs: Sequence[str] = OUTPUTS,
     ) -> None:  # fmt: skip
+        """Load the contract. Without 'label' in `outputs`, depth is not set to far at sky labels:
+        what a depth-only subscriber gets."""
         if wide not in WIDE_FORMS:
             raise ConfigError(f'wide is {wide!r}; it must be one of {", ".join(WIDE_FORMS)}')
         self.engine: Engine = load_engine(contract_path, backend, threads)
         self.contract = self.engine.contract
         self.wide = wide
         self.input_height = input_height
+        self.outputs = tuple(outputs)
         self._perceptions: dict[tuple[int, int], Perception] = {}
 
     def __call__(self, rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
@@ -199,7 +202,7 @@ class Model:
     def one_pass(self, rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
         """Predict with one run of the network over all of `rgb`."""
         perception = self.perception(self.network_hw(camera.size_hw))
-        prediction = perception.predict(rgb, camera, OUTPUTS).prediction
+        prediction = perception.predict(rgb, camera, self.outputs).prediction
         return full_size(prediction, camera, far_m)
 
     def with_height(self, input_height: int) -> Model:

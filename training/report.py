@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,13 +26,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float, name: str = '') -> str:
-    """Format one metric: metres and SILog with two decimals, ratios with three."""
+    """Format one metric: metres and SILog with two decimals, ratios with three, no value -."""
+    if math.isnan(value):
+        return '-'
     return f'{value:.2f}' if name in ('rmse', 'silog', 'sq_rel') else f'{value:.3f}'
 
 
 def percent(value: float) -> str:
-    """Format a share."""
-    return f'{100 * value:.1f} %'
+    """Format a share; no value is -."""
+    return '-' if math.isnan(value) else f'{100 * value:.1f} %'
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -157,7 +160,7 @@ def focal_table(group: Sequence[Result]) -> str:
         return ''
     head = ['median depth change (delta1 kept) at focal length x', *kept[0]['robot']['focal']]
     rows = [
-        [r['model'], *(f'{100 * f["scale_change"]:+.1f} % ({percent(f["kept"])})'
+        [r['model'], *(f'{100 * math.expm1(f["scale_change"]):+.1f} % ({percent(f["kept"])})'
                        for f in r['robot']['focal'].values())]
         for r in kept
     ]  # fmt: skip

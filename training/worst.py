@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lightdepth_ros.classes import palette
+from lightdepth_ros.classes import UNLABELLED, nav7_table
 from training.datasets.sample import Dataset, Sample
 from training.fullframe import FullFrame, Predictor
 from training.plots import file_stem, save
@@ -41,7 +41,10 @@ def worst_frames(
         sample = dataset[index]
         if sample.name in names:
             samples[sample.name] = sample
-    figure, axes = plt.subplots(len(rows), 3, figsize=(15, 1.9 * len(rows)), squeeze=False)
+    height, width = samples[rows[0]['name']].rgb.shape[:2]
+    column = min(5.0, 2.6 * width / height)
+    size = (3 * column, len(rows) * (column * height / width + 0.35))
+    figure, axes = plt.subplots(len(rows), 3, figsize=size, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         sample = samples[row['name']]
         frame = predictor(sample.rgb, camera_of(sample), FAR_M)
@@ -64,9 +67,14 @@ def draw_row(axes: Any, sample: Sample, frame: FullFrame, row: dict[str, Any]) -
             fontsize=7,
         )
     else:
-        axes[1].imshow(palette()[frame.label_id])
-        axes[2].imshow(sample.nav7_id, cmap='tab10', vmin=0, vmax=9)
-        axes[2].set_title(f'coarse truth; nav7 mIoU {row["nav7_miou"]:.3f}', fontsize=7)
+        assert sample.nav7_id is not None
+        for axis, nav7 in zip(
+            axes[1:], (nav7_table()[frame.label_id], sample.nav7_id), strict=True
+        ):
+            known = np.ma.masked_equal(nav7, UNLABELLED)
+            axis.imshow(known, cmap='tab10', vmin=0, vmax=9, interpolation='nearest')
+        axes[1].set_title('predicted nav7', fontsize=7)
+        axes[2].set_title(f'true nav7; mIoU {row["nav7_miou"]:.3f}', fontsize=7)
     for axis in axes:
         axis.set_axis_off()
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""training.ablate: arms, what data allows, tables; and one tiny ablation from end to end."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('torch')
+pytest.importorskip('lightning')
+
+from lightdepth_ros.errors import DataError
+from training import ablate, ablation_report
+from training.config import TrainConfig
+
+pytestmark = pytest.mark.torch
+
+
+def write_manifest(folder: Path, columns: tuple[str, ...]) -> str:
+    """Write three frames with the given truths and return the source that names them."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    rows = [','.join(['id', 'image', 'fx', 'fy', 'cx', 'cy', *columns])]
+    for k in range(3):
+        grey = cv2.GaussianBlur(rng.integers(0, 256, (96, 160, 3), dtype=np.uint8), (0, 0), 3)
+        cv2.imwrite(str(folder / f'{k}.png'), grey)
+        depth = np.linspace(5, 40, 96)[::-1, None] * np.ones((96, 160)) * 256
+        sparse = np.where(rng.random(depth.shape) < 0.1, depth, 0)
+        cv2.imwrite(str(folder / f'depth{k}.png'), sparse.astype(np.uint16))
+        cv2.imwrite(str(folder / f'teacher_depth{k}.png'), (depth * 1.1).astype(np.uint16))
+        cv2.imwrite(str(folder / f'label{k}.png'), (depth < 20 * 256).astype(np.uint8) * 2)
+        cells = [f'{c}{k}.png' for c in columns]
+        rows.append(','.join([str(k), f'{k}.png', '100', '100', '79.5', '47.5', *cells]))
+    (folder / 'manifest.csv').write_text('\n'.join(rows) + '\n')
+    return f'manifest@{folder}'
+
+
+def test_each_arm_changes_what_its_row_says_and_nothing_else():
+    base = TrainConfig(beta=0.6)
+    configs = {arm.name: arm.config(base, seed=7) for arm in ablate.ARMS}
+    told = {n: (c.depth_truth, c.log_depth, c.beta) for n, c in configs.items()}
+    assert told == {
+        'sparse': ('sparse', False, 0.0), 'teacher': ('teacher', False, 0.0),
+        'compensated': ('compensated', False, 0.0), 'log': ('compensated', True, 0.0),
+        'full': ('compensated', True, 0.6),
+    }  # fmt: skip
+    assert all((c.seed, c.steps, c.sources) == (7, base.steps, base.sources)
+               for c in configs.values())  # fmt: skip
+
+
+@pytest.mark.parametrize(('columns', 'arms'), [
+    (('depth', 'teacher_depth', 'label'), ['sparse', 'teacher', 'compensated', 'log', 'full']),
+    (('depth', 'teacher_depth'), ['sparse', 'teacher', 'compensated', 'log']),
+    (('depth',), ['sparse']), (('teacher_depth', 'label'), ['teacher']),
+])  # fmt: skip
+def test_arms_that_the_data_cannot_feed_are_left_out_aloud(tmp_path, capsys, columns, arms):
+    source = write_manifest(tmp_path / 'data', columns)
+    found = ablate.possible_arms(TrainConfig(sources=source), None)
+    assert [arm.name for arm in found] == arms
+    assert capsys.readouterr().out.count('left out:') == 5 - len(arms)
+
+
+def test_data_without_any_depth_is_refused_with_the_next_step(tmp_path):
+    source = write_manifest(tmp_path / 'data', ('label',))
+    with pytest.raises(DataError, match=r'training\.make_labels'):
+        ablate.possible_arms(TrainConfig(sources=source), None)
+
+
+def test_means_and_spreads_over_seeds_are_those_of_the_numbers():
+    found = ablate.mean_and_spread([{'rmse': 4.0}, {'rmse': 5.0}, {'rmse': 6.0}])
+    assert found == {'rmse': {'mean': 5.0, 'spread': 1.0}}
+    assert math.isnan(ablate.mean_and_spread([{'rmse': 4.0}])['rmse']['spread'])
+
+
+def result_of(rmse: list[tuple[float, float]], seeds: int = 3) -> dict:
+    """Return an ablation result with one arm per (mean, spread) of RMSE."""
+    arms = [{'name': str(k), 'title': f'arm {k}', 'rmse': {'mean': m, 'spread': s}}
+            for k, (m, s) in enumerate(rmse)]  # fmt: skip
+    return {'student': 'plain', 'data': 'd', 'validation': 'v', 'steps': 5, 'batch_size': 2,
+            'seeds': seeds, 'protocol': 'protocol raw', 'arms': arms}  # fmt: skip
+
+
+def test_a_gain_within_the_scatter_of_the_seeds_is_not_called_one():
+    text = ablation_report.markdown(result_of([(5.0, 0.1), (4.0, 0.1), (3.95, 0.1), (4.5, 0.1)]))
+    verdicts = [line.split('|')[-2].strip() for line in text.splitlines() if '| arm' in line][1:]
+    assert verdicts == ['-', '-1.00 m (better)', '-0.05 m (within scatter)', '+0.55 m (worse)']
+    one = ablation_report.markdown(result_of([(5.0, math.nan), (4.0, math.nan)], seeds=1))
+    assert '-1.00 m (one seed)' in one
+    assert '+-' not in one.split('\n\n')[1]
+
+
+@pytest.mark.slow
+def test_a_tiny_ablation_trains_exports_scores_and_is_not_repeated(tmp_path, capsys, monkeypatch):
+    source = write_manifest(tmp_path / 'data', ('depth', 'teacher_depth', 'label'))
+    out = tmp_path / 'out'
+    command = ['--data', source, '--validation', source, '--steps', '2', '--batch-size', '2',
+               '--seeds', '1', '--crops', '64x96', '--focal-min-px', '90', '--workers', '0',
+               '--focal-max-px', '150', '--accelerator', 'cpu', '--threads', '1',
+               '--out', str(out)]  # fmt: skip
+    assert ablate.main(command) == 0
+    result = json.loads((out / 'ablation.json').read_text())
+    assert [arm['name'] for arm in result['arms']] == [arm.name for arm in ablate.ARMS]
+    assert [row['exit'] for row in result['exits']] == ['L', 'M', 'S', 'XS']
+    assert all(0 < arm['rmse']['mean'] < 80 for arm in result['arms'])
+    assert result['arms'][-1]['rmse'] == result['exits'][0]['rmse']
+    assert len({arm['rmse']['mean'] for arm in result['arms']}) > 1
+    assert '| + segmentation' in capsys.readouterr().out
+    assert (out / 'ablation.png').stat().st_size > 5000
+    monkeypatch.setattr(ablate, 'train', lambda *_: pytest.fail('a finished run was repeated'))
+    assert ablate.main(command) == 0

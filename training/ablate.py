@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Repeat the paper's ablations on any data: what each ingredient is worth, and each exit.
+
+Five arms, each with everything of the one before it: sparse depth only, teacher labels,
+compensated labels, + log depth, + segmentation. All arms have the same steps, data and seeds; the
+last arm is also scored at its four exits. A run that is finished is not repeated, one that was
+stopped goes on.
+
+  python -m training.ablate --data kitti-train --steps 300 --seeds 3 --out runs/ablation
+
+Every option of training.train works here too; --help lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightdepth_ros.contract import model_name
+from lightdepth_ros.errors import DataError, LightdepthError
+from lightdepth_ros.files import write_files
+from training import ablation_report, export
+from training import config as config_module
+from training.config import TrainConfig
+from training.datasets.catalog import open_dataset
+from training.fullframe import Model
+from training.protocols import PROTOCOLS
+from training.scoring import score, summary
+from training.students.interface import EXITS
+from training.train import train
+
+PROTOCOL = PROTOCOLS['raw']
+PROBED_SAMPLES = 8
+"""Samples of each source that are looked at to know which truths the data has."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the ablation table: the settings it changes and the truths it needs."""
+
+    name: str
+    title: str
+    depth_truth: str
+    log_depth: bool
+    labels: bool
+    needs: frozenset[str]
+
+    def config(self, base: TrainConfig, seed: int) -> TrainConfig:
+        """Return the training configuration of one run of this arm."""
+        return replace(
+            base, depth_truth=self.depth_truth, log_depth=self.log_depth, seed=seed,
+            beta=base.beta if self.labels else 0.0,
+        )  # fmt: skip
+
+
+SENSOR, TEACHER, LABEL = 'depth_m', 'teacher_depth_m', 'label_id'
+ARMS = (
+    Arm('sparse', 'sparse depth only', 'sparse', False, False, frozenset({SENSOR})),
+    Arm('teacher', 'teacher labels', 'teacher', False, False, frozenset({TEACHER})),
+    Arm('compensated', 'compensated labels', 'compensated', False, False,
+        frozenset({SENSOR, TEACHER})),
+    Arm('log', '+ log depth', 'compensated', True, False, frozenset({SENSOR, TEACHER})),
+    Arm('full', '+ segmentation', 'compensated', True, True,
+        frozenset({SENSOR, TEACHER, LABEL})),
+)  # fmt: skip
+
+
+def truths_of(config: TrainConfig, root: Path | None) -> set[str]:
+    """Return which of the three truths occur in the data, by looking at a few samples of each."""
+    found = set()
+    for name in config.source_weights():
+        dataset = open_dataset(name, root)
+        step = max(1, len(dataset) // PROBED_SAMPLES)
+        for index in range(0, len(dataset), step):
+            sample = dataset[index]
+            found |= {t for t in (SENSOR, TEACHER, LABEL) if getattr(sample, t) is not None}
+    return found
+
+
+def possible_arms(config: TrainConfig, root: Path | None) -> list[Arm]:
+    """Return the arms that the data can feed; say which it cannot, and stop if none is left."""
+    truths = truths_of(config, root)
+    for arm in ARMS:
+        if missing := arm.needs - truths:
+            print(f'left out: "{arm.title}" ({config.sources} has no {", ".join(missing)})')
+    arms = [arm for arm in ARMS if arm.needs <= truths]
+    if not arms:
+        raise DataError(
+            f'{config.sources} has neither sensor nor teacher depth: nothing to ablate. Make '
+            'teacher labels with `python -m training.make_labels`, or give another --data.'
+        )
+    return arms
+
+
+def run_arm(arm: Arm, config: TrainConfig, out: Path, root: Path | None) -> dict[str, Any]:
+    """Train, export and score one run; returns exit -> scores. Reads them back if they exist."""
+    done = out / 'scores.json'
+    saved = out / 'config.json'
+    if done.is_file() and saved.read_text(encoding='utf-8') == config.to_json():
+        result: dict[str, Any] = json.loads(done.read_text(encoding='utf-8'))
+        return result
+    trainer = train(config, out, root)
+    trainer.save_checkpoint(out / 'final.ckpt')
+    exits = EXITS[::-1] if arm.labels else EXITS[-1:]
+    result = score_checkpoint(out / 'final.ckpt', exits, arm.labels, config, root)
+    write_files({done: (json.dumps(result, indent=2) + '\n').encode()})
+    return result
+
+
+def score_checkpoint(
+    checkpoint: Path, exits: Sequence[str], labels: bool, config: TrainConfig, root: Path | None
+) -> dict[str, dict[str, float]]:
+    """Export some exits of a checkpoint beside it and score them on the validation sets.
+
+    Depth is scored without labels in every arm: an arm that never learnt labels must not have its
+    depth set to far where its untrained label head happens to say sky.
+    """
+    trained = export.read_checkpoint(checkpoint)
+    plain = export.inference_form(trained.student)
+    folder = checkpoint.parent / 'models'
+    datasets = [open_dataset(name.strip(), root) for name in config.validation.split(',')]
+    result: dict[str, dict[str, float]] = {}
+    for name in exits:
+        export.export_exit(trained, plain, name, folder)
+        contract = folder / f'{model_name(trained.name, name)}.json'
+        scores: dict[str, float] = {}
+        for dataset in datasets:
+            outputs = ('depth', 'confidence')
+            if dataset[0].depth_m is None:
+                outputs = ('depth', 'label', 'confidence')
+                if not labels:
+                    continue
+            found = summary(score(dataset, Model(contract, outputs=outputs), PROTOCOL), PROTOCOL)
+            scores |= found.get('depth', {})
+            if 'nav7' in found:
+                scores['nav7_miou'] = found['nav7']['miou']
+        result[name] = scores
+    return result
+
+
+def mean_and_spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return for each metric its mean over the seeds and their standard deviation (n - 1)."""
+    result = {}
+    for key in runs[0]:
+        values = np.array([run[key] for run in runs])
+        spread = float(values.std(ddof=1)) if len(values) > 1 else float('nan')
+        result[key] = {'mean': float(values.mean()), 'spread': spread}
+    return result
+
+
+def ablate(base: TrainConfig, seeds: int, out: Path, root: Path | None) -> dict[str, Any]:
+    """Run every possible arm with every seed; seeds change in the outer loop, so that stopping
+    early leaves whole tables of fewer seeds."""
+    arms = possible_arms(base, root)
+    runs: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
+    for seed in range(base.seed, base.seed + seeds):
+        for arm in arms:
+            folder = out / f'{arm.name}_seed{seed}'
+            runs[arm.name].append(run_arm(arm, arm.config(base, seed), folder, root))
+    result: dict[str, Any] = {
+        'data': base.sources, 'validation': base.validation, 'steps': base.steps,
+        'batch_size': base.batch_size, 'student': base.student, 'seeds': seeds,
+        'protocol': PROTOCOL.sentence(),
+        'arms': [
+            {'name': arm.name, 'title': arm.title,
+             **mean_and_spread([run['L'] for run in runs[arm.name]])}
+            for arm in arms
+        ],
+    }  # fmt: skip
+    if 'full' in runs:
+        result['exits'] = [
+            {'exit': name, **mean_and_spread([run[name] for run in runs['full']])}
+            for name in reversed(EXITS)
+        ]
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        prog='python -m training.ablate', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument('--data', help='data sets to train on; same as --sources')
+    parser.add_argument('--seeds', type=int, default=3, help='runs of each arm (3)')
+    parser.add_argument('--out', type=Path, required=True, help='folder of runs and tables')
+    parser.add_argument('--root', type=Path, default=None, help='road data folder')
+    config_module.add_flags(parser)
+    args = parser.parse_args(argv)
+    try:
+        base = config_module.from_flags(args)
+        base = replace(base, sources=args.data or base.sources, val_every=base.steps)
+        result = ablate(base, args.seeds, args.out, args.root)
+        ablation_report.write(result, args.out)
+    except LightdepthError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(ablation_report.markdown(result))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
