@@ -15,6 +15,14 @@ COMMANDS = {
         'lightdepth_ros.cli_predict',
         'depth, labels and point clouds of a picture, a folder or a video',
     ),
+    'bench': (
+        'lightdepth_ros.cli_bench',
+        'how fast each engine is here, and how near to what the machine can do',
+    ),
+    'engine': (
+        'lightdepth_ros.cli_engine',
+        'build, list, check and prune inference engines',
+    ),
 }
 """Name -> module and what it does. The module has `parser(prog) -> ArgumentParser` and
 `run(args) -> int`, the exit code; it is imported only when its command is given."""
