@@ -53,6 +53,18 @@ def test_each_arm_changes_what_its_row_says_and_nothing_else():
                for c in configs.values())  # fmt: skip
 
 
+def test_short_runs_average_over_a_tenth_and_validate_once_at_the_end():
+    short = ablate.fitted(TrainConfig(steps=100), 'kitti')
+    assert (short.sources, short.val_every, short.warmup_steps, short.ema) == (
+        'kitti',
+        100,
+        10,
+        0.9,
+    )
+    base = TrainConfig(steps=100000)
+    assert ablate.fitted(base, 'kitti').ema == base.ema
+
+
 @pytest.mark.parametrize(('columns', 'arms'), [
     (('depth', 'teacher_depth', 'label'), ['sparse', 'teacher', 'compensated', 'log', 'full']),
     (('depth', 'teacher_depth'), ['sparse', 'teacher', 'compensated', 'log']),

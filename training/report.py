@@ -101,6 +101,10 @@ def confidence_table(group: Sequence[Result]) -> str:
     return table(head, rows) if rows else ''
 
 
+LABEL_HEADS = {'nav7': 'IoU of nav7', 'classes': "IoU against the data set's labels"}
+"""Fine labels of a data set may be a teacher's: then the figure says how well it is copied."""
+
+
 def label_table(key: str) -> Callable[[Sequence[Result]], str]:
     """Return the section for 'nav7' or 'classes': mean IoU and IoU by class."""
 
@@ -108,7 +112,7 @@ def label_table(key: str) -> Callable[[Sequence[Result]], str]:
         kept = [r for r in group if key in r]
         if not kept:
             return ''
-        head = [f'IoU of {key}', 'mean', *kept[0][key]['iou'], 'pixels right', 'coverage']
+        head = [LABEL_HEADS[key], 'mean', *kept[0][key]['iou'], 'pixels right', 'coverage']
         rows = [
             [r['model'], number(r[key]['miou']), *map(number, r[key]['iou'].values()),
              number(r[key]['pixel_accuracy']), percent(r[key]['coverage'])]
