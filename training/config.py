@@ -70,6 +70,7 @@ class TrainConfig:
     nodes: int = option(1, 'machines', low=1)
     threads: int = option(0, 'PyTorch threads; 0 = all cores', low=0)
     workers: int = option(1, 'data loading processes', low=0)
+    val_height: int = option(320, 'rows of a validation frame at network size', low=32)
     val_every: int = option(1000, 'steps between validations', low=1)
     save_every: int = option(250, 'steps between checkpoints to resume from', low=1)
     patience: int = option(0, 'stop after this many validations without gain; 0 = never', low=0)

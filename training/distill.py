@@ -89,7 +89,7 @@ class Distillation(lightning.LightningModule):
             parts = scale_losses(out, truth, batch, config, self.class_weight)
             total = total + sum(factors[k] * v for k, v in parts.items())
             self.log_dict({f'train/{k}_{name}': v.detach() for k, v in parts.items()})
-        self.log('loss', total.detach(), prog_bar=True)
+        self.log('loss', total.detach(), prog_bar=True, sync_dist=True)
         return total
 
     def validation_step(

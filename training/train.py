@@ -23,17 +23,16 @@ from training.datasets.sample import Sample
 from training.distill import Distillation, as_dict
 from training.stream import CropStream, StreamSampler, load_sources
 
-VAL_HEIGHT_PX = 320
 MAX_VAL_FRAMES = 32
 """Validation during training looks at evenly spread frames; training.evaluate looks at all."""
 
 
 class WholeFrames(Dataset):
-    """Validation frames, resized to 320 rows (or as near as multiples of 32 allow)."""
+    """Validation frames, resized to `height` rows and the multiple of 32 nearest in width."""
 
-    def __init__(self, dataset: Dataset[Sample]) -> None:
+    def __init__(self, dataset: Dataset[Sample], height: int) -> None:
         step = max(1, len(dataset) // MAX_VAL_FRAMES)
-        self.items = [whole_frame(dataset[i]) for i in range(0, len(dataset), step)]
+        self.items = [whole_frame(dataset[i], height) for i in range(0, len(dataset), step)]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -42,14 +41,14 @@ class WholeFrames(Dataset):
         return self.items[index]
 
 
-def whole_frame(sample: Sample) -> dict[str, np.ndarray | float]:
+def whole_frame(sample: Sample, net_height: int) -> dict[str, np.ndarray | float]:
     """Return one frame for validation: the image at network size, the truth at its own size."""
     height, width = sample.rgb.shape[:2]
-    net_width = max(32, round(width * VAL_HEIGHT_PX / height / 32) * 32)
-    image = cv2.resize(sample.rgb, (net_width, VAL_HEIGHT_PX), interpolation=cv2.INTER_AREA)
+    net_width = max(32, round(width * net_height / height / 32) * 32)
+    image = cv2.resize(sample.rgb, (net_width, net_height), interpolation=cv2.INTER_AREA)
     item: dict[str, np.ndarray | float] = {'image': image}
     if sample.camera is not None and sample.depth_m is not None:
-        scaled = sample.camera.resized(net_width, VAL_HEIGHT_PX)
+        scaled = sample.camera.resized(net_width, net_height)
         item |= {'depth': sample.depth_m, 'focal_px': scaled.focal_px}
     if sample.nav7_id is not None:
         item['nav7'] = sample.nav7_id
@@ -69,7 +68,10 @@ class StreamData(lightning.LightningDataModule):
         if not self.sources:
             self.sources = load_sources(self.config, self.root)
             names = self.config.validation.split(',')
-            self.frames = [WholeFrames(open_dataset(n.strip(), self.root)) for n in names]
+            height = self.config.val_height
+            self.frames = [
+                WholeFrames(open_dataset(name.strip(), self.root), height) for name in names
+            ]
 
     def train_dataloader(self) -> DataLoader:
         trainer, workers = self.trainer, self.config.workers
@@ -114,8 +116,8 @@ def make_trainer(config: TrainConfig, out: Path) -> lightning.Trainer:
         gradient_clip_val=config.clip or None, use_distributed_sampler=False,
         logger=[loggers.TensorBoardLogger(out, name='', version='log'),
                 loggers.CSVLogger(out, name='', version='log')],
-        callbacks=make_callbacks(config, out), log_every_n_steps=50, num_sanity_val_steps=0,
-        default_root_dir=out,
+        callbacks=make_callbacks(config, out), num_sanity_val_steps=0, default_root_dir=out,
+        log_every_n_steps=max(1, min(50, config.steps // 20)),
     )  # fmt: skip
 
 

@@ -12,8 +12,9 @@ EXITS = ('XS', 'S', 'M', 'L')
 """Exits from coarse to fine; their strides 16, 8, 4, 2 stand in lightdepth_ros.contract."""
 
 
-INITIAL_G = 40.0
-"""Depth heads start here (about 18 m), the middle of G's range, not at G = 0 (4 m)."""
+G_OFFSET, G_GAIN = 40.0, 25.0
+"""The depth head's raw output r means G = 40 + 25 r: about e^r times 18 m. With numbers of order
+one to predict, Adam needs hundreds of steps where raw G (0 to 100) needs thousands."""
 
 
 class ScaleOutput(NamedTuple):
@@ -53,5 +54,10 @@ def kept_exits(exit_name: str) -> tuple[str, ...]:
 
 
 def split_heads(depth: torch.Tensor, semantic: torch.Tensor, confidence: bool) -> ScaleOutput:
-    """Name the channels of the two heads: depth (N, 1 or 2, h, w) and semantic (N, K, h, w)."""
-    return ScaleOutput(depth[:, :1], semantic, depth[:, 1:2] if confidence else None)
+    """Name the channels of the two heads and bring depth to G space.
+
+    depth: (N, 1 or 2, h, w); semantic: (N, K, h, w). Float32 before the gain: bfloat16 would round
+    G = 80 to steps of a half, 2 % of the depth.
+    """
+    g = G_OFFSET + G_GAIN * depth[:, :1].float()
+    return ScaleOutput(g, semantic, depth[:, 1:2] if confidence else None)

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from training.students.interface import EXITS, INITIAL_G, ScaleOutput, kept_exits, split_heads
+from training.students.interface import EXITS, ScaleOutput, kept_exits, split_heads
 
 ENCODER_BLOCKS = (
     # (channels out, stride, channels of the hidden layer as a multiple of the input)
@@ -65,7 +65,6 @@ class DecoderStage(nn.Module):
         channels = [inp // 4] + [width] * blocks
         self.blocks = nn.Sequential(*(InvertedResidual(a, b) for a, b in pairwise(channels)))
         self.depth = nn.Conv2d(width, 2 if confidence else 1, 1)
-        nn.init.constant_(self.depth.bias[:1], INITIAL_G)
         self.semantic = nn.Conv2d(width, classes, 1)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ScaleOutput]:

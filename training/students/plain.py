@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from training.students.interface import EXITS, INITIAL_G, ScaleOutput, kept_exits, split_heads
+from training.students.interface import EXITS, ScaleOutput, kept_exits, split_heads
 
 
 class BranchedConv(nn.Module):
@@ -64,7 +64,6 @@ class Heads(nn.Module):
         super().__init__()
         self.confidence = confidence
         self.depth = nn.Conv2d(inp, 2 if confidence else 1, 1)
-        nn.init.constant_(self.depth.bias[:1], INITIAL_G)
         self.semantic = nn.Conv2d(inp, classes, 1)
 
     def forward(self, x: torch.Tensor) -> ScaleOutput:

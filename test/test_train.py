@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training really learns, resumes exactly after SIGKILL, and exports files the runtime can run."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('lightning')
+
+from lightdepth_ros.contract import load_contract  # noqa: E402
+from lightdepth_ros.engines import load_engine  # noqa: E402
+from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
+from training import export  # noqa: E402
+from training.config import TrainConfig  # noqa: E402
+from training.train import train  # noqa: E402
+
+pytestmark = pytest.mark.torch
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='module')
+def tiny_data(tmp_path_factory) -> Path:
+    """Six 96x64 frames whose depth and label follow from their colour, as a CSV manifest."""
+    folder = tmp_path_factory.mktemp('tiny')
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(6):
+        depth = cv2.resize(rng.uniform(5, 60, (4, 6)).astype(np.float32), (96, 64))
+        label = (depth > 30).astype(np.uint8) * 2
+        grey = np.clip(depth * 4, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f'{index}.png'), cv2.merge([grey, grey, 255 - grey]))
+        cv2.imwrite(str(folder / f'{index}_depth.png'), (depth * 256).astype(np.uint16))
+        cv2.imwrite(str(folder / f'{index}_label.png'), label)
+        rows.append({
+            'image': f'{index}.png', 'depth': f'{index}_depth.png', 'label': f'{index}_label.png',
+            'fx': 100, 'fy': 100, 'cx': 47.5, 'cy': 31.5,
+        })  # fmt: skip
+    with (folder / 'manifest.csv').open('w', newline='') as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def settings(data: Path, **changes: object) -> TrainConfig:
+    source = f'manifest@{data}'
+    values = {
+        'sources': f'{source}:1', 'validation': source, 'crops': '64x96', 'batch_size': 4,
+        'steps': 6, 'val_every': 3, 'save_every': 2, 'warmup_steps': 2, 'workers': 0,
+        'threads': 1, 'accelerator': 'cpu', 'focal_min_px': 90, 'focal_max_px': 120, 'ema': 0.5,
+        'val_height': 64,
+    }  # fmt: skip
+    return TrainConfig(**(values | changes))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / 'resume.ckpt', weights_only=True)['state_dict']
+
+
+def flags(config: TrainConfig) -> list[str]:
+    result = []
+    for name, value in vars(config).items():
+        flag = name.replace('_', '-')
+        if isinstance(value, bool):
+            result.append(f'--{flag}' if value else f'--no-{flag}')
+        else:
+            result += [f'--{flag}', str(value)]
+    return result
+
+
+def test_loss_falls_on_a_learnable_set(tiny_data, tmp_path):
+    config = settings(tiny_data, steps=60, val_every=60, save_every=60, lr=5e-3, photometric=0)
+    train(config, tmp_path / 'run')
+    losses = losses_of(tmp_path / 'run')
+    assert np.mean(losses[-3:]) < 0.5 * losses[0]
+
+
+def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
+    config = settings(tiny_data, steps=8)
+    train(config, tmp_path / 'whole')
+    command = [sys.executable, '-m', 'training.train', '--out', str(tmp_path / 'cut')]
+    environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
+    with (tmp_path / 'log').open('w') as log:
+        process = subprocess.Popen(
+            command + flags(config), cwd=REPOSITORY, env=environment, stdout=log, stderr=log
+        )
+        deadline = time.monotonic() + 90
+        while not (tmp_path / 'cut' / 'resume.ckpt').is_file() and process.poll() is None:
+            assert time.monotonic() < deadline, (tmp_path / 'log').read_text()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    train(config, tmp_path / 'cut')
+    whole, cut = weights(tmp_path / 'whole'), weights(tmp_path / 'cut')
+    for name, value in whole.items():
+        torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
+
+
+def losses_of(run: Path) -> list[float]:
+    with (run / 'log' / 'metrics.csv').open() as file:
+        return [float(row['loss']) for row in csv.DictReader(file) if row.get('loss')]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_path):
+    """Same items, same order. What differs: batch norm and berHu's threshold see half a batch."""
+    common = {'steps': 10, 'val_every': 10, 'photometric': 0, 'crops': '64x96', 'lr': 1e-3}
+    train(settings(tiny_data, batch_size=8, **common), tmp_path / 'one')
+    two = settings(tiny_data, batch_size=4, devices=2, **common)
+    environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
+    run = subprocess.run(
+        [sys.executable, '-m', 'training.train', '--out', str(tmp_path / 'two'), *flags(two)],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    one, both = losses_of(tmp_path / 'one'), losses_of(tmp_path / 'two')
+    assert len(one) == len(both) == 10
+    np.testing.assert_allclose(both, one, rtol=0.2)
+    assert np.mean(both) == pytest.approx(np.mean(one), rel=0.05)
+
+
+def test_run_folder_of_another_configuration_is_refused(tiny_data, tmp_path):
+    train(settings(tiny_data, steps=2), tmp_path / 'run')
+    with pytest.raises(ConfigError, match='another configuration'):
+        train(settings(tiny_data, steps=3), tmp_path / 'run')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'student': 'resnet'}, 'plain, paper'),
+        ({'steps': 0}, 'steps is 0'),
+        ({'crops': '100x96'}, 'multiples of 32'),
+        ({'sources': 'kitti:much'}, 'NAME:WEIGHT'),
+        ({'focal_min_px': 500.0, 'focal_max_px': 400.0}, 'focal_max_px'),
+    ],
+)
+def test_wrong_settings_are_refused_with_the_remedy(change, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(**change)
+
+
+@pytest.fixture(scope='module')
+def exported(tiny_data, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('export')
+    for student in ('plain', 'paper'):
+        config = settings(tiny_data, steps=4, student=student)
+        train(config, folder / student)
+        export.export(folder / student / 'best.ckpt', folder)
+    return folder
+
+
+@pytest.mark.parametrize('student', ['plain', 'paper'])
+@pytest.mark.parametrize(('exit_name', 'stride'), [('L', 2), ('M', 4), ('S', 8), ('XS', 16)])
+def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, stride):
+    path = exported / f'lightdepth_{student}_{exit_name}.json'
+    contract = load_contract(path)
+    assert contract.training['step'] == 3 or contract.training['step'] == 4
+    assert json.loads(path.read_text())['exit'] == exit_name
+    engine = load_engine(path)
+    for height, width in ((320, 480), (64, 160)):
+        out = engine.run(np.zeros((1, height, width, 3), np.uint8))
+        for name, dtype in (('depth', np.float32), ('label', np.uint8), ('confidence', np.uint8)):
+            assert out[name].shape == (1, height // stride, width // stride)
+            assert out[name].dtype == dtype
+        assert (out['depth'] > 0).all()
+    engine.close()
+
+
+def test_export_leaves_nothing_behind_but_the_eight_files(exported):
+    names = sorted(p.name for p in exported.iterdir() if p.is_file())
+    assert len(names) == 16
+    assert not list(exported.glob('.*'))
+
+
+def test_export_refuses_a_file_that_is_no_checkpoint(tmp_path):
+    path = tmp_path / 'x.ckpt'
+    path.write_bytes(b'nonsense')
+    with pytest.raises(ContractError, match='not a checkpoint'):
+        export.export(path, tmp_path)
+
+
+def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatch):
+    """The proof must be able to fail: an engine that is 1 % off is caught."""
+    real = export.load_engine
+
+    class Off:
+        def __init__(self, path: Path) -> None:
+            self.engine = real(path)
+
+        def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+            out = self.engine.run(image)
+            return out | {'depth': out['depth'] * np.float32(1.01)}
+
+        def close(self) -> None:
+            self.engine.close()
+
+    monkeypatch.setattr(export, 'load_engine', Off)
+    before = sorted(p.name for p in exported.iterdir())
+    with pytest.raises(ContractError, match='differs from PyTorch'):
+        export.export(exported / 'plain' / 'best.ckpt', exported)
+    assert sorted(p.name for p in exported.iterdir()) == before
