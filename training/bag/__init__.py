@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of `training.from_bag`: recordings in, frames with depth out."""

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Point clouds and depth images of a recording -> NumPy arrays in metres."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lightdepth_ros.errors import DataError
+
+FLOATS = {7: 'f4', 8: 'f8'}
+"""PointField datatype numbers of float32 and float64 (sensor_msgs/msg/PointField)."""
+
+DEPTH_ENCODINGS = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 0.001), 'mono16': ('u2', 0.001)}
+"""Encoding -> sample type, metres per unit (REP 118)."""
+
+
+def cloud_xyz(message: Any, topic: str) -> np.ndarray:
+    """Return (n, 3) float64 x y z in metres in the cloud's frame; NaN and Inf points dropped."""
+    fields = {f.name: f for f in message.fields}
+    wrong = [n for n in 'xyz' if n not in fields or fields[n].datatype not in FLOATS]
+    if wrong:
+        raise DataError(
+            f'a cloud on {topic} has the fields {", ".join(fields)}; x, y and z as float32 or '
+            'float64 are needed'
+        )
+    order = '>' if message.is_bigendian else '<'
+    dtype = np.dtype(
+        {
+            'names': list('xyz'),
+            'formats': [order + FLOATS[fields[n].datatype] for n in 'xyz'],
+            'offsets': [fields[n].offset for n in 'xyz'],
+            'itemsize': message.point_step,
+        }
+    )
+    if len(message.data) < message.row_step * message.height:
+        raise DataError(
+            f'a cloud on {topic} has {len(message.data)} bytes; {message.height} rows of '
+            f'{message.row_step} bytes are announced'
+        )
+    rows = np.frombuffer(message.data, np.uint8)[: message.row_step * message.height]
+    rows = rows.reshape(message.height, message.row_step)
+    used = np.ascontiguousarray(rows[:, : message.width * message.point_step])
+    points = used.view(dtype).ravel()
+    xyz = np.stack([points[n] for n in 'xyz'], axis=-1).astype(np.float64)
+    return xyz[np.isfinite(xyz).all(axis=1)]
+
+
+def depth_image_m(message: Any, topic: str) -> np.ndarray:
+    """Return (H, W) float32 metres, 0 = no value, of a 32FC1 or 16UC1 depth image."""
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise DataError(
+            f'a depth image on {topic} is {message.encoding!r}; 32FC1 (metres) or 16UC1 '
+            '(millimetres) is needed'
+        )
+    kind, metres = DEPTH_ENCODINGS[message.encoding]
+    dtype = np.dtype(('>' if message.is_bigendian else '<') + kind)
+    used = message.width * dtype.itemsize
+    if message.step < used or len(message.data) != message.step * message.height:
+        raise DataError(
+            f'a depth image on {topic} has {len(message.data)} bytes in rows of {message.step}; '
+            f'{message.height} rows of at least {used} bytes are needed'
+        )
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, :used]
+    depth = np.ascontiguousarray(rows).view(dtype).astype(np.float32) * np.float32(metres)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
