@@ -89,7 +89,8 @@ def nav7_as_class(nav7_id: np.ndarray) -> np.ndarray:
     """Return ids of the classes that stand for the coarse ids, 255 kept."""
     table = np.full(256, UNLABELLED, np.uint8)
     table[: len(NAV7_AS_CLASS)] = NAV7_AS_CLASS
-    return table[nav7_id]
+    ids: np.ndarray = table[nav7_id]
+    return ids
 
 
 def labelled(rgb: np.ndarray, label_id: np.ndarray, width: int) -> np.ndarray:

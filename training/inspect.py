@@ -59,7 +59,7 @@ def chosen(length: int, count: int, start: int | None) -> list[int]:
     if count < 1:
         raise ConfigError(f'--count is {count}; it must be at least 1')
     if start is None:
-        return np.unique(np.linspace(0, length - 1, count).round().astype(int)).tolist()
+        return sorted({round(i) for i in np.linspace(0, length - 1, count)})
     if not 0 <= start < length:
         raise ConfigError(f'--start is {start}; the data set has samples 0 to {length - 1}')
     return list(range(start, min(length, start + count)))
@@ -99,7 +99,7 @@ def label_line(samples: Sequence[Sample]) -> str:
     maps = [s.label_id for s in samples if s.label_id is not None]
     if not maps:
         return 'none'
-    counts = sum(np.bincount(m.ravel(), minlength=256) for m in maps)
+    counts = np.sum([np.bincount(m.ravel(), minlength=256) for m in maps], axis=0)
     shares = counts / counts.sum()
     order = [i for i in np.argsort(-shares) if i != UNLABELLED and shares[i] > 0]
     names = [f'{CLASSES[i].name} {shares[i]:.1%}' for i in order]
