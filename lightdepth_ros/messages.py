@@ -161,5 +161,5 @@ def _image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
 
 def _bytes(pixels: np.ndarray) -> array.array[int]:
     data = array.array('B')
-    data.frombytes(pixels.reshape(-1).view(np.uint8))
+    data.frombytes(pixels.reshape(-1).view(np.uint8).data)
     return data
