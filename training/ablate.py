@@ -30,13 +30,15 @@ from training import ablation_report, export
 from training import config as config_module
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
-from training.fullframe import Model
+from training.datasets.sample import Dataset
+from training.fullframe import OUTPUTS, Model
 from training.protocols import PROTOCOLS
 from training.scoring import score, summary
 from training.students.interface import EXITS
 from training.train import train
 
 PROTOCOL = PROTOCOLS['raw']
+DEPTH_ONLY = ('depth', 'confidence')
 PROBED_SAMPLES = 8
 """Samples of each source that are looked at to know which truths the data has."""
 
@@ -131,32 +133,35 @@ def run_arm(arm: Arm, config: TrainConfig, out: Path, root: Path | None) -> dict
 def score_checkpoint(
     checkpoint: Path, exits: Sequence[str], labels: bool, config: TrainConfig, root: Path | None
 ) -> dict[str, dict[str, float]]:
-    """Export some exits of a checkpoint beside it and score them on the validation sets.
-
-    Depth is scored without labels in every arm: an arm that never learnt labels must not have its
-    depth set to far where its untrained label head happens to say sky.
-    """
+    """Export some exits of a checkpoint beside it and score them on the validation sets."""
     trained = export.read_checkpoint(checkpoint)
     plain = export.inference_form(trained.student)
     folder = checkpoint.parent / 'models'
     datasets = [open_dataset(name.strip(), root) for name in config.validation.split(',')]
-    result: dict[str, dict[str, float]] = {}
+    result = {}
     for name in exits:
         export.export_exit(trained, plain, name, folder)
         contract = folder / f'{model_name(trained.name, name)}.json'
-        scores: dict[str, float] = {}
-        for dataset in datasets:
-            outputs = ('depth', 'confidence')
-            if dataset[0].depth_m is None:
-                outputs = ('depth', 'label', 'confidence')
-                if not labels:
-                    continue
-            found = summary(score(dataset, Model(contract, outputs=outputs), PROTOCOL), PROTOCOL)
+        result[name] = score_contract(contract, datasets, labels)
+    return result
+
+
+def score_contract(contract: Path, datasets: Sequence[Dataset], labels: bool) -> dict[str, float]:
+    """Return the depth metrics, and nav7_miou where `labels` were learnt, over the data sets.
+
+    Depth is scored without labels in every arm: an arm that never learnt labels must not have its
+    depth set to far where its untrained label head happens to say sky.
+    """
+    scores: dict[str, float] = {}
+    for dataset in datasets:
+        has_depth = dataset[0].depth_m is not None
+        if has_depth or labels:
+            model = Model(contract, outputs=DEPTH_ONLY if has_depth else OUTPUTS)
+            found = summary(score(dataset, model, PROTOCOL), PROTOCOL)
             scores |= found.get('depth', {})
             if 'nav7' in found:
                 scores['nav7_miou'] = found['nav7']['miou']
-        result[name] = scores
-    return result
+    return scores
 
 
 def mean_and_spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
