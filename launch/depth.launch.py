@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start the depth node, and RViz on request. Nothing here depends on the machine.
+
+    ros2 launch lightdepth_ros depth.launch.py image:=/camera/image_raw \\
+        camera_info:=/camera/camera_info output_resolution:=M rviz:=true
+
+Arguments that are left empty keep the value of `params_file`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+PACKAGE = 'lightdepth_ros'
+CONFIG = Path(__file__).resolve().parents[1] / 'config'
+
+ARGUMENTS = {
+    'namespace': ('', 'Namespace of the node and of its topics.'),
+    'use_sim_time': ('false', 'Use the clock of a simulation or a recording (/clock).'),
+    'params_file': (str(CONFIG / 'depth.yaml'), 'YAML file with the parameters of the node.'),
+    'autostart': ('true', 'The node activates itself; false: a lifecycle manager does it.'),
+    'use_respawn': ('false', 'Start the node again, after 2 s, if it ends.'),
+    'log_level': ('info', 'debug, info, warn, error or fatal.'),
+    'image': ('image', 'Topic of the camera image (sensor_msgs/Image).'),
+    'camera_info': ('camera_info', 'Topic of its calibration (sensor_msgs/CameraInfo).'),
+    'output_resolution': ('', 'L, M, S or XS: 1/2 to 1/16 of the network input. Empty: as in the '
+                              'parameter file.'),
+    'backend': ('', 'Inference library; see docs/parameters.md. Empty: as in the parameter file.'),
+    'rviz': ('false', 'Start RViz too, if it is installed.'),
+    'rviz_frame': ('camera_optical_frame', 'Fixed frame of RViz: the frame_id of the images.'),
+}  # fmt: skip
+"""Argument -> (default, what it does). The first six are named as in Nav2's launch files."""
+
+TRUE = ('true', '1', 'yes', 'on')
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments, then start what they ask for."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[Node | LogInfo]:
+    """Return the actions for the arguments as given."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    actions: list[Node | LogInfo] = [depth_node(given)]
+    if is_true(given['rviz']):
+        actions.append(rviz(given))
+    return actions
+
+
+def depth_node(given: dict[str, str]) -> Node:
+    """Return the node with its parameters: the file's, then what the arguments say."""
+    said: dict[str, bool | str] = {
+        name: is_true(given[name]) for name in ('use_sim_time', 'autostart')
+    }
+    said |= {name: given[name] for name in ('output_resolution', 'backend') if given[name]}
+    return Node(
+        package=PACKAGE,
+        executable='depth_node',
+        name='depth_node',
+        namespace=given['namespace'],
+        parameters=[given['params_file'], said],
+        remappings=remappings(given),
+        arguments=['--ros-args', '--log-level', given['log_level']],
+        respawn=is_true(given['use_respawn']),
+        respawn_delay=2.0,
+        output='screen',
+        emulate_tty=True,
+    )
+
+
+def rviz(given: dict[str, str]) -> Node | LogInfo:
+    """Return RViz, or a message where it is missing: a failing action would end the launch and
+    leave the depth node running."""
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        return LogInfo(msg='rviz:=true, but the package rviz2 is not installed: going on without')
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        namespace=given['namespace'],
+        parameters=[{'use_sim_time': is_true(given['use_sim_time'])}],
+        remappings=remappings(given),
+        arguments=['-d', str(CONFIG / 'depth.rviz'), '-f', given['rviz_frame']],
+        output='screen',
+    )
+
+
+def remappings(given: dict[str, str]) -> list[tuple[str, str]]:
+    """Return where the two input topics come from."""
+    return [(name, given[name]) for name in ('image', 'camera_info')]
+
+
+def is_true(text: str) -> bool:
+    """Read a launch argument as YAML would read a boolean."""
+    return text.strip().lower() in TRUE
