@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from lightdepth_ros.contract import EXIT_STRIDE
 from lightdepth_ros.engines import ENGINES
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.preprocess import FITS
+from lightdepth_ros.placement import FITS
 
 Value = bool | int | float | str
 T = TypeVar('T', bool, int, float, str)
