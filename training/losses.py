@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from torch import distributed as dist
 from torch.nn import functional as F
 
 NEAR_M, FAR_M = 4.0, 80.0
@@ -42,8 +43,15 @@ def depth_loss(pred_g: torch.Tensor, truth_g: torch.Tensor, weight: torch.Tensor
     between are ours (a teacher counts less than a sensor). No valid pixel gives 0 with a gradient.
     """
     error = torch.where(weight > 0, pred_g - truth_g, torch.zeros_like(pred_g))
-    threshold = error.detach().abs().max() / 5
+    threshold = global_max(error.detach().abs().max()) / 5
     return (berhu(error, threshold) * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def global_max(value: torch.Tensor) -> torch.Tensor:
+    """Return the largest value over all processes of a distributed run."""
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+    return value
 
 
 def align_scale(

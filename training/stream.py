@@ -18,7 +18,11 @@ from lightdepth_ros.errors import DataError
 from training import augment, truth
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
+from training.datasets.sample import Dataset as SampleSource
 from training.datasets.sample import Sample
+
+MAX_IN_MEMORY = 3000
+"""Samples per source that are decoded into memory at the start (about 5 MB each for KITTI)."""
 
 
 class CropStream(Dataset):
@@ -53,13 +57,17 @@ class CropStream(Dataset):
 
 
 class StreamSampler(Sampler[list[int]]):
-    """Batches of item numbers for one rank, from `first_step` to the last step."""
+    """Batches of item numbers for one rank, from `first_step` to the last step.
+
+    Its length is that of the whole run: on resuming, Lightning counts the batches before
+    `first_step` as done already.
+    """
 
     def __init__(self, config: TrainConfig, first_step: int, rank: int, world: int) -> None:
         self.config, self.first_step, self.rank, self.world = config, first_step, rank, world
 
     def __len__(self) -> int:
-        return max(0, self.config.steps - self.first_step)
+        return self.config.steps
 
     def __iter__(self) -> Iterator[list[int]]:
         size = self.config.batch_size
@@ -81,11 +89,27 @@ class InMemory(Sequence[Sample]):
         return self.samples[index]
 
 
+class OnDisk(Sequence[Sample]):
+    """A data set too large for memory: every sample is read when it is drawn."""
+
+    def __init__(self, dataset: SampleSource) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        return truth.clean(self.dataset[index])
+
+
 def load_sources(config: TrainConfig, root: Path | None) -> dict[str, Sequence[Sample]]:
-    """Open every source of the configuration and decode it into memory."""
+    """Open every source of the configuration; decode into memory those small enough."""
     sources: dict[str, Sequence[Sample]] = {}
     for name in config.source_weights():
         dataset = open_dataset(name, root)
+        if len(dataset) > MAX_IN_MEMORY:
+            sources[name] = OnDisk(dataset)
+            continue
         indices = track(range(len(dataset)), description=f'reading {name}')
         sources[name] = InMemory([truth.clean(dataset[i]) for i in indices])
     return sources
