@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     source = open_source(args.input)
     files.check_writable(args.out)
     perception = load_perception(config, console.print)
-    _announce(console, perception, view_of)
+    _announce(console, perception, view_of, config.output_resolution)
     tally = Tally()
     try:
         _predict_all(console, source, perception, view_of, args, tally)
@@ -148,13 +148,20 @@ def _named(paths: list[Path]) -> list[tuple[str, Path | np.ndarray]]:
     return [(p.stem if count[p.stem] == 1 else p.name.replace('.', '_'), p) for p in paths]
 
 
-def _announce(console: Console, perception: Perception, view_of: ViewOf | None) -> None:
+def _announce(
+    console: Console, perception: Perception, view_of: ViewOf | None, resolution: str
+) -> None:
     engine = perception.engine
     contract = engine.contract
     console.print(
         f'Model: {contract.student} network, exit {contract.exit} '
         f'(outputs are 1/{contract.stride} of its input), on {engine.backend}, {engine.device}.'
     )
+    if resolution != contract.exit:
+        console.print(
+            f'[yellow]--model names one file, of exit {contract.exit}:[/] '
+            f'output resolution {resolution} has no effect. Name its folder to choose.'
+        )
     if view_of is None:
         console.print(
             '[yellow]The camera is not known:[/] depth is right only up to one constant factor, '

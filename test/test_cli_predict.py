@@ -97,6 +97,14 @@ def test_without_a_camera_depth_is_canonical_and_it_says_so(predict, tmp_path, c
     assert 'up to one constant factor' in ' '.join(capsys.readouterr().out.split())
 
 
+def test_a_model_file_of_another_resolution_is_used_and_it_says_so(model, tmp_path, capsys):
+    picture = str(save(tmp_path / 'a.png'))
+    file = str(model / 'lightdepth_plain_S.json')
+    assert main(['predict', picture, '--out', str(tmp_path / 'out'), '--model', file]) == 0
+    assert files.read_depth_png(tmp_path / 'out' / 'a_depth.png').shape == (40, 60)
+    assert 'output resolution L has no effect' in ' '.join(capsys.readouterr().out.split())
+
+
 def test_a_calibration_file_with_distortion_works(predict, tmp_path):
     calibration = tmp_path / 'camera.yaml'
     calibration.write_text(CALIBRATION)
