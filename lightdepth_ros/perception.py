@@ -20,8 +20,10 @@ from lightdepth_ros.preprocess import Prepared, Preprocessor, halve
 
 OUTPUTS = ('depth', 'label', 'confidence', 'rgb')
 """What `predict` can be asked for."""
-SATURATED = 0.999
-"""Depth at or above this share of the model's largest depth means "at least that far"."""
+SATURATED = 0.8
+"""Depth at or above this share of the model's largest depth means "at least that far". The model
+learns sky as its largest depth; nearer than it by less than the factor 1.25, by which Prediction
+defines a right depth, nothing can be told from sky."""
 
 
 @dataclass(frozen=True)
