@@ -150,19 +150,25 @@ def _fingerprint(contract_path: Path, threads: int, input_hw: tuple[int, int] | 
         'onnx': contract.onnx_sha256,
         'input_hw': list(input_hw or contract.input_hw),
         'threads': threads,
-        'cpu': _cpu_name(),
+        'cpu': cpu_name(),
         'cores': len(os.sched_getaffinity(0)),
         'gpu': os.environ.get('CUDA_VISIBLE_DEVICES', '') + _text('/proc/driver/nvidia/version'),
-        'packages': {name: _version(name) for name in PACKAGES},
+        'packages': installed_versions(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the processor's name as the kernel gives it, or its architecture."""
     for line in _text('/proc/cpuinfo').splitlines():
         if line.startswith('model name'):
             return line.partition(':')[2].strip()
     return platform.machine()
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the version of each of PACKAGES, '' for those that are not installed."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 def _text(path: str) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,23 @@ def load(contract: ModelContract, onnx_path: Path, threads: int) -> OnnxRuntimeE
     _check_interface(session, contract, onnx_path)
     _check_answer(engine, onnx_path)
     return engine
+
+
+def plain_runner(model: bytes, threads: int, precision: str) -> Callable[[np.ndarray], list[Any]]:
+    """Return a function that runs any one-input model on an array: to measure, not to perceive.
+
+    precision: 'fp32', the only one here. Raises EngineError.
+    """
+    try:
+        session = ort.InferenceSession(
+            model, sess_options=_session_options(threads), providers=[PROVIDER]
+        )
+    except ORT_ERRORS as error:
+        raise EngineError(
+            f'ONNX Runtime {ort.__version__} cannot read a model: {error}'
+        ) from error
+    name = session.get_inputs()[0].name
+    return lambda array: list(session.run(None, {name: array}))
 
 
 def _session_options(threads: int) -> Any:

@@ -7,8 +7,9 @@ then computes nothing else, and knows every tensor's size beforehand. Not thread
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -37,12 +38,7 @@ class OpenVinoEngine:
         self.precision = precision
         self._core = ov.Core()
         self.device = _device_name(self._core, precision)
-        self._config = {
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_NUM_THREADS': threads,
-            'NUM_STREAMS': 1,
-            'INFERENCE_PRECISION_HINT': HINTS[precision],
-        }
+        self._config = _config(threads, precision)
         try:
             self._model = self._core.read_model(onnx_path)
         except RuntimeError as error:
@@ -105,6 +101,34 @@ def load(
     if input_hw is not None:
         engine.run(np.zeros((1, *input_hw, 3), np.uint8))
     return engine
+
+
+def plain_runner(model: bytes, threads: int, precision: str) -> Callable[[np.ndarray], list[Any]]:
+    """Return a function that runs any one-input model of fixed size: to measure, not to perceive.
+
+    Raises EngineError.
+    """
+    core = ov.Core()
+    try:
+        compiled = core.compile_model(core.read_model(model), 'CPU', _config(threads, precision))
+    except RuntimeError as error:
+        raise EngineError(f'OpenVINO cannot compile a model: {error}') from error
+    request = compiled.create_infer_request()
+
+    def run(array: np.ndarray) -> list[Any]:
+        request.infer([array], share_inputs=True)
+        return [tensor.data for tensor in request.output_tensors]
+
+    return run
+
+
+def _config(threads: int, precision: str) -> dict[str, Any]:
+    return {
+        'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_NUM_THREADS': threads,
+        'NUM_STREAMS': 1,
+        'INFERENCE_PRECISION_HINT': HINTS[precision],
+    }
 
 
 def _flatten_argmax(model: ov.Model) -> None:

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark's results as a table, as JSON, as Markdown inside a document, and as charts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from lightdepth_ros.engine_cache import write_atomically
+from lightdepth_ros.errors import ConfigError
+
+BEGIN, END = '<!-- bench: begin, written by the command below -->', '<!-- bench: end -->'
+
+
+@dataclass(frozen=True)
+class Row:
+    """One timed case. Shares are of the ceilings with as many threads, 1 = all; None = unknown.
+
+    ratio: its median over that of the reference row.
+    """
+
+    name: str
+    exit: str
+    backend: str
+    precision: str
+    threads: int
+    input_hw: tuple[int, int]
+    median_ms: float
+    p95_ms: float
+    p99_ms: float
+    images_s: float
+    ratio: float
+    gmac: float | None = None
+    nodes: int | None = None
+    matmul_share: float | None = None
+    copy_share: float | None = None
+    first_s: float | None = None
+    memory_mib: float | None = None
+    parameters: int | None = None
+    rmse_m: float | None = None
+    protocol: str = ''
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one run found out. `not_run` names the cases that cannot run here, and why."""
+
+    command: str
+    machine: dict[str, Any]
+    rounds: int
+    reference: str
+    ceilings: dict[str, float]
+    rows: list[Row]
+    overhead_ms: dict[str, float]
+    not_run: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure to reach. found: None = not measured in this run."""
+
+    name: str
+    bound: float
+    at_least: bool
+    unit: str
+    found: Callable[[Report], float | None]
+
+
+Column = tuple[str, Callable[[Row], str]]
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return '' if value is None else f'{value:.{digits}f}'
+
+
+def _percent(value: float | None) -> str:
+    return '' if value is None else f'{value:.0%}'
+
+
+COLUMNS: tuple[Column, ...] = (
+    ('network', lambda r: r.name),
+    ('exit', lambda r: r.exit),
+    ('input', lambda r: f'{r.input_hw[1]}x{r.input_hw[0]}'),
+    ('engine', lambda r: r.backend),
+    ('precision', lambda r: r.precision),
+    ('threads', lambda r: str(r.threads)),
+    ('ratio', lambda r: _number(r.ratio, 2)),
+    ('median ms', lambda r: _number(r.median_ms)),
+    ('p95', lambda r: _number(r.p95_ms)),
+    ('p99', lambda r: _number(r.p99_ms)),
+    ('images/s', lambda r: _number(r.images_s, 0)),
+    ('GMAC', lambda r: _number(r.gmac, 3)),
+    ('of matmul', lambda r: _percent(r.matmul_share)),
+    ('of copy', lambda r: _percent(r.copy_share)),
+    ('start s', lambda r: _number(r.first_s, 2)),
+    ('MiB', lambda r: _number(r.memory_mib, 0)),
+)
+
+
+def find(
+    report: Report, *, name: str = 'plain', exit_name: str = 'L', threads: int = 1, **fixed: str
+) -> Row | None:
+    """Return the fastest row with these properties, None without one."""
+    rows = [
+        row
+        for row in report.rows
+        if (row.name, row.exit, row.threads) == (name, exit_name, threads)
+        and all(getattr(row, key) == value for key, value in fixed.items())
+    ]
+    return min(rows, key=lambda row: row.ratio, default=None)
+
+
+def _of(row: Row | None, key: str) -> float | None:
+    return None if row is None else getattr(row, key)
+
+
+def _exit_ratio(report: Report, exit_name: str) -> float | None:
+    finest = find(report, backend='onnxruntime', precision='fp32')
+    row = find(report, exit_name=exit_name, backend='onnxruntime', precision='fp32')
+    return None if row is None or finest is None else row.median_ms / finest.median_ms
+
+
+def _usual(report: Report, key: str) -> float | None:
+    return _of(find(report, backend='onnxruntime', precision='fp32'), key)
+
+
+TARGETS = (
+    Target('exit L, ONNX Runtime, 1 thread', 0.55, False, 'of the reference',
+           lambda r: _usual(r, 'ratio')),
+    Target('exit L, best engine and precision, 2 threads', 0.15, False, 'of the reference',
+           lambda r: _of(find(r, threads=2), 'ratio')),
+    Target('exit M against L, ONNX Runtime', 0.75, False, 'of L', lambda r: _exit_ratio(r, 'M')),
+    Target('exit S against L, ONNX Runtime', 0.55, False, 'of L', lambda r: _exit_ratio(r, 'S')),
+    Target('exit XS against L, ONNX Runtime', 0.45, False, 'of L',
+           lambda r: _exit_ratio(r, 'XS')),
+    Target('share of the fp32 matrix ceiling, exit L, ONNX Runtime, 1 thread', 0.60, True, '',
+           lambda r: _usual(r, 'matmul_share')),
+    Target('perception without the engine, 640x480 in, everything and cloud', 1.5, False, 'ms',
+           lambda r: r.overhead_ms.get('everything_ms')),
+    Target('perception without the engine, 640x480 in, depth only', 0.8, False, 'ms',
+           lambda r: r.overhead_ms.get('depth_only_ms')),
+    Target('import to first prediction, exit L, ONNX Runtime', 1.5, False, 's',
+           lambda r: _usual(r, 'first_s')),
+    Target('resident memory, exit L, ONNX Runtime', 200.0, False, 'MiB',
+           lambda r: _usual(r, 'memory_mib')),
+)  # fmt: skip
+"""The figures that issue 5 asks for, on two cores."""
+
+
+def table(report: Report) -> Table:
+    """Return the rows as a table for the terminal; columns that nobody fills are left out."""
+    columns = _filled(report)
+    shown = Table(*(title for title, _ in columns))
+    for row in report.rows:
+        shown.add_row(*(text(row) for _, text in columns))
+    return shown
+
+
+def markdown(report: Report) -> str:
+    """Return the results as Markdown."""
+    columns = _filled(report)
+    parts = [
+        f'`{report.command}`',
+        '',
+        f'{report.machine["date"]}, {report.machine["cpu"]}, {report.machine["cores"]} cores; '
+        + ', '.join(f'{k} {v}' for k, v in report.machine['packages'].items())
+        + f'. {report.rounds} rounds, every round all rows once in a new order. '
+        f'Ratio 1.0 = {report.reference}.',
+        '',
+        'Ceilings measured in the same rounds: '
+        + ', '.join(f'{k} {v:.0f} {_rate_unit(k)}' for k, v in sorted(report.ceilings.items()))
+        + '.',
+        '',
+        *_rows([title for title, _ in columns], [[t(r) for _, t in columns] for r in report.rows]),
+        '',
+        *_rows(
+            ['figure', 'target', 'found', ''],
+            [[t.name, _bound(t), _found(t, report), _verdict(t, report)] for t in TARGETS],
+        ),
+    ]
+    if report.not_run:
+        parts += ['', 'Not run here: ' + '; '.join(f'{k}: {v}' for k, v in report.not_run.items())]
+    return '\n'.join(parts)
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the raw results."""
+    write_atomically(path, (json.dumps(asdict(report), indent=1) + '\n').encode())
+
+
+def write_into_document(report: Report, path: Path) -> None:
+    """Replace what stands between the markers BEGIN and END in a Markdown file."""
+    text = path.read_text(encoding='utf-8')
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ConfigError(f'{path} must hold the lines {BEGIN!r} and {END!r} once each')
+    pattern = re.compile(f'{re.escape(BEGIN)}.*{re.escape(END)}', re.DOTALL)
+    filled = f'{BEGIN}\n{markdown(report)}\n{END}'
+    write_atomically(path, pattern.sub(lambda _: filled, text).encode())
+
+
+def _filled(report: Report) -> list[Column]:
+    return [(title, text) for title, text in COLUMNS if any(text(row) for row in report.rows)]
+
+
+def _rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    line = '| {} |'.format
+    head = [line(' | '.join(titles)), line(' | '.join('---' for _ in titles))]
+    return head + [line(' | '.join(row)) for row in rows]
+
+
+def _rate_unit(ceiling: str) -> str:
+    return 'GFLOP/s' if ceiling.startswith('matmul') else 'GB/s'
+
+
+def _bound(target: Target) -> str:
+    sign = '>=' if target.at_least else '<='
+    return f'{sign} {target.bound:g} {target.unit}'.rstrip()
+
+
+def _found(target: Target, report: Report) -> str:
+    value = target.found(report)
+    return 'not measured' if value is None else f'{value:.2f}'
+
+
+def _verdict(target: Target, report: Report) -> str:
+    value = target.found(report)
+    if value is None:
+        return ''
+    reached = value >= target.bound if target.at_least else value <= target.bound
+    return 'reached' if reached else 'missed'
