@@ -15,7 +15,8 @@ ENV := $(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)'
 
 help:
 	@echo 'make demo     see it work: a drive goes through the node, results land in $(OUT)'
-	@echo '                IMAGES=folder or VIDEO=file: your own; FX=pixels or FOV=degrees: its camera'
+	@echo '                IMAGES=folder or VIDEO=file: your own; its camera: FX=pixels,'
+	@echo '                FOV=degrees from left to right, or CAMERA=calibration.yaml'
 	@echo '                RESOLUTION=L|M|S|XS, BACKEND=name, FRAMES=n, RATE=hz'
 	@echo 'make test     everything that is tested: linters, types, fast, ros and data tests'
 	@echo 'make lint     linters and types only'
@@ -29,7 +30,7 @@ demo:
 	@$(ENV) runtime ros
 	@$(RUN) -m tools.demo --out '$(OUT)' \
 	  $(if $(IMAGES),--images '$(IMAGES)') $(if $(VIDEO),--video '$(VIDEO)') \
-	  $(if $(FX),--fx '$(FX)') $(if $(FOV),--fov '$(FOV)') \
+	  $(if $(FX),--fx '$(FX)') $(if $(FOV),--fov-deg '$(FOV)') $(if $(CAMERA),--camera-yaml '$(CAMERA)') \
 	  $(if $(RESOLUTION),--output-resolution '$(RESOLUTION)') $(if $(BACKEND),--backend '$(BACKEND)') \
 	  $(if $(MODEL),--model '$(MODEL)') $(if $(FRAMES),--frames '$(FRAMES)') $(if $(RATE),--rate '$(RATE)')
 

@@ -84,3 +84,8 @@ def node_executable() -> Path:
     prefixes = [Path(sys.prefix), *map(Path, os.environ.get('AMENT_PREFIX_PATH', '').split(':'))]
     places = [prefix / 'lib' / 'lightdepth_ros' / 'depth_node' for prefix in prefixes]
     return next((path for path in places if path.is_file()), places[0])
+
+
+def share_folder() -> Path:
+    """Return where the same installation has its launch files and configuration."""
+    return node_executable().parents[2] / 'share' / 'lightdepth_ros'

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write config/depth.yaml, docs/parameters.md and docs/topics.md from the tables in the code.
+
+    python -m tools.generate_config            # write them
+    python -m tools.generate_config --check    # say whether they are up to date
+
+NodeConfig (lightdepth_ros/config.py) is the only owner of defaults, units, limits and help, and
+lightdepth_ros/outputs.py of what is published; a test runs the check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from lightdepth_ros.config import Setting, Value, settings
+from lightdepth_ros.counters import REASONS
+from lightdepth_ros.files import write_files
+from tools.ros_env import ROOT
+
+NOTE = 'Written by `python -m tools.generate_config` from {}; change it there.'
+
+
+def depth_yaml() -> str:
+    """Return the parameter file with every parameter at its default."""
+    lines = [
+        '# SPDX-License-Identifier: Apache-2.0',
+        f'# {NOTE.format("lightdepth_ros/config.py")}',
+        '# Every parameter at its default; docs/parameters.md says more.',
+        '/**:',
+        '  ros__parameters:',
+    ]
+    for setting in settings():
+        unit = f' [{setting.unit}]' if setting.unit else ''
+        text = f'{setting.help} {allowed(setting)}'.strip() + unit
+        lines += textwrap.wrap(text, 92, initial_indent='    # ', subsequent_indent='    # ')
+        lines.append(f'    {setting.name}: {yaml_value(setting.default)}')
+    return '\n'.join(lines) + '\n'
+
+
+def parameters_md() -> str:
+    """Return docs/parameters.md."""
+    rows = [
+        f'| `{s.name}` | `{yaml_value(s.default)}` | {s.unit} | {allowed(s)} | {s.help} '
+        f'| {"no: " + s.fixed if s.fixed else "yes"} |'
+        for s in settings()
+    ]
+    return PARAMETERS_MD.format(note=NOTE.format('lightdepth_ros/config.py'), rows='\n'.join(rows))
+
+
+def topics_md() -> str:
+    """Return docs/topics.md; needs the ROS 2 message packages."""
+    from lightdepth_ros.outputs import OUTPUTS
+
+    outputs = [f'| `{o.topic}` | {o.message_type} | {o.text} |' for o in OUTPUTS]
+    reasons = [f'| `{reason}` | {text} |' for reason, text in REASONS.items()]
+    return TOPICS_MD.format(
+        note=NOTE.format('lightdepth_ros/outputs.py and counters.py'),
+        outputs='\n'.join(outputs),
+        reasons='\n'.join(reasons),
+    )
+
+
+def allowed(setting: Setting) -> str:
+    """Return the allowed values in words; empty for any."""
+    if setting.choices:
+        return f'One of {", ".join(setting.choices)}.'
+    if setting.limits is None:
+        return ''
+    low, high = setting.limits
+    step = f', a multiple of {setting.step}' if setting.step else ''
+    return f'{low:g} to {high:g}{step}.'
+
+
+def yaml_value(value: Value) -> str:
+    """Return a value as YAML; JSON is YAML, with the quotes and true/false it needs."""
+    return json.dumps(value)
+
+
+PARAMETERS_MD = """\
+<!-- {note} -->
+# Parameters of depth_node
+
+Set them in a file (`config/depth.yaml` holds them all), as `-p name:=value`, or while the node
+runs: `ros2 param set /depth_node output_resolution S`. A value that cannot work is refused with
+the reason, and nothing changes. Where the last column says no, deactivate and clean up the node
+first (`ros2 lifecycle set /depth_node deactivate`, `cleanup`), set it, `configure`, `activate`.
+At start a wrong value ends the node with exit code 2.
+
+| parameter | default | unit | allowed | meaning | can change while active |
+|---|---|---|---|---|---|
+{rows}
+
+The quality of service of every topic can be set with ROS's own `qos_overrides` parameters, such
+as `qos_overrides./depth/image.publisher.reliability: best_effort`; open are history, depth,
+reliability and durability. They are read when the topic is opened.
+"""
+
+TOPICS_MD = """\
+<!-- {note} -->
+# Topics of depth_node
+
+All names are relative to the node's namespace and can be remapped.
+
+## Subscribed
+
+| topic | type | what |
+|---|---|---|
+| `image` | sensor_msgs/msg/Image | The camera, raw or rectified (`image_kind`): rgb8, bgr8, \
+rgba8, bgra8, mono8, mono16, bayer_*8, bayer_*16, yuv422 (uyvy), yuv422_yuy2 (yuyv). |
+| `image/compressed` | sensor_msgs/msg/CompressedImage | Instead of `image` where \
+`image_transport` is compressed: JPEG or PNG. |
+| `camera_info` | sensor_msgs/msg/CameraInfo | Its calibration: K, D (plumb_bob, \
+rational_polynomial, equidistant), P, region of interest, binning. The newest one holds. Without \
+it, or with K = 0, depth is only right up to a constant factor (unless `horizontal_fov_deg` is \
+set), and no cloud is published. |
+
+Both are subscribed best effort, keep last 1: only the newest image counts.
+
+## Published
+
+One result per image, all with the image's header (stamp and frame_id unchanged) and one height
+and width: the network input's divided by 2, 4, 8 or 16 for `output_resolution` L, M, S or XS. A
+topic that nobody subscribes to is not built, and what only it needs is not computed; with no
+subscriber at all nothing is inferred. All are reliable, keep last 2.
+
+| topic | type | what |
+|---|---|---|
+{outputs}
+| `/diagnostics` | diagnostic_msgs/msg/DiagnosticArray | Once a second: the worst thing going on, \
+in a sentence, and all numbers of `~/stats`. |
+| `~/stats` | std_msgs/msg/String | Once a second: JSON, a list with one object per camera. |
+
+## What becomes of an image
+
+`received` = `published` + all `dropped` + `in_work` (waiting or being inferred), exactly.
+
+| reason of a drop | meaning |
+|---|---|
+{reasons}
+
+## Lifecycle
+
+`configure` loads and checks the model and opens the outputs, `activate` subscribes, `deactivate`
+unsubscribes and lets the frame in work be the last, `cleanup` frees everything. With `autostart`
+(the default) the node does the first two itself, and ends with exit code 1 if they fail; without
+it a failing `configure` leaves it unconfigured, and `/diagnostics` says why. An illegal
+transition is answered with failure and changes nothing. SIGINT and SIGTERM end the node with exit
+code 0.
+"""
+
+FILES = {
+    'config/depth.yaml': depth_yaml,
+    'docs/parameters.md': parameters_md,
+    'docs/topics.md': topics_md,
+}
+
+
+def outdated(names: Sequence[str] = tuple(FILES)) -> list[str]:
+    """Return those of the files that differ from what the code says."""
+    return [
+        name
+        for name in names
+        if not (ROOT / name).is_file()
+        or (ROOT / name).read_text(encoding='utf-8') != FILES[name]()
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write or check the files; 1 if the check finds one out of date."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--check', action='store_true', help='write nothing; exit 1 if outdated')
+    check = parser.parse_args(argv).check
+    for name in outdated():
+        print(f'{name} is out of date' if check else f'wrote {name}')
+        if not check:
+            write_files({ROOT / name: FILES[name]().encode()})
+    return 1 if check and outdated() else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
