@@ -119,7 +119,7 @@ def load(matrix: Matrix) -> Loaded:
             loaded.runners[case.title], close = bench.runner(case)
         except LightdepthError as error:
             reason = str(error).split('. ')[0]
-            loaded.not_run.setdefault(f'{case.backend} {case.precision}', reason)
+            loaded.not_run.setdefault(_kind(case, reason), reason)
             continue
         loaded.cases[case.title] = case
         loaded.closers.append(close)
@@ -191,6 +191,11 @@ def _case(
         contract.student, contract.exit, backend, precision, computes, threads,
         input_hw or contract.input_hw, contract=path,
     )  # fmt: skip
+
+
+def _kind(case: Case, reason: str) -> str:
+    """Return what does not run: a backend as a whole, or one precision of it."""
+    return f'{case.backend} {case.precision}' if case.precision in reason else case.backend
 
 
 def _cost(case: Case) -> Cost | None:

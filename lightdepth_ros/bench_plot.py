@@ -51,24 +51,30 @@ def draw_speed(axes: Any, report: Report) -> None:
                   fontsize=6)  # fmt: skip
     axes.set_xscale('log')
     axes.set_xlim(right=max(row.ratio for row in rows) * 3)
-    axes.tick_params(axis='y', labelsize=6)
-    axes.set_xlabel(f'time per image, 1 = {report.reference}')
+    axes.xaxis.set_major_formatter('{x:g}')
+    axes.tick_params(labelsize=6)
+    axes.set_xlabel(f'time per image; 1 = {report.reference}', fontsize=7)
     axes.spines[['top', 'right']].set_visible(False)
 
 
 def draw_size_against_error(axes: Any, peers: list[Row]) -> None:
-    """Draw the published errors against the parameters, with each one's protocol."""
-    for row in peers:
+    """Draw the published errors against the parameters; the protocols stand below."""
+    points = {(row.parameters, row.rmse_m): row for row in reversed(peers)}
+    protocols = list(dict.fromkeys(row.protocol for row in points.values()))
+    for row in points.values():
         assert row.parameters is not None
-        axes.plot(row.parameters / 1e6, row.rmse_m, 'o', color='#1b4965')
+        axes.plot(row.parameters / 1e6, row.rmse_m, 'o', color=EXIT_COLORS['L'])
         axes.annotate(
-            f'{row.name}\n{row.protocol}', (row.parameters / 1e6, row.rmse_m), fontsize=6,
-            xytext=(5, 4), textcoords='offset points',
+            f'{row.name.split(",")[0]} [{protocols.index(row.protocol) + 1}]',
+            (row.parameters / 1e6, row.rmse_m), fontsize=7,
+            xytext=(0, 6), textcoords='offset points', ha='center',
         )  # fmt: skip
-    axes.set_xlim(0, 1.6 * max(row.parameters or 0 for row in peers) / 1e6)
+    axes.set_xlim(-0.6, 1.2 * max(row.parameters or 0 for row in peers) / 1e6)
     axes.margins(y=0.2)
-    axes.set_xlabel('parameters, millions (counted here)')
-    axes.set_ylabel('RMSE in metres as published: the protocols differ')
+    notes = [f'[{index}] {text}' for index, text in enumerate(protocols, 1)]
+    axes.set_xlabel('parameters, millions (counted here)\n' + '\n'.join(notes), fontsize=7)
+    axes.set_ylabel('RMSE in metres as published: the protocols differ', fontsize=7)
+    axes.tick_params(labelsize=6)
     axes.spines[['top', 'right']].set_visible(False)
 
 

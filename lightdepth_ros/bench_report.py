@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lightdepth_ros.engine_cache import write_atomically
@@ -156,9 +157,17 @@ TARGETS = (
 def table(report: Report) -> Table:
     """Return the rows as a table for the terminal; columns that nobody fills are left out."""
     columns = _filled(report)
-    shown = Table(*(title for title, _ in columns))
+    shown = Table(*(title for title, _ in columns), box=SIMPLE_HEAD)
     for row in report.rows:
         shown.add_row(*(text(row) for _, text in columns))
+    return shown
+
+
+def target_table(report: Report) -> Table:
+    """Return the figures to reach as a table for the terminal."""
+    shown = Table('figure', 'target', 'found', '', box=SIMPLE_HEAD)
+    for target in TARGETS:
+        shown.add_row(*_target_row(target, report))
     return shown
 
 
@@ -179,10 +188,7 @@ def markdown(report: Report) -> str:
         '',
         *_rows([title for title, _ in columns], [[t(r) for _, t in columns] for r in report.rows]),
         '',
-        *_rows(
-            ['figure', 'target', 'found', ''],
-            [[t.name, _bound(t), _found(t, report), _verdict(t, report)] for t in TARGETS],
-        ),
+        *_rows(['figure', 'target', 'found', ''], [_target_row(t, report) for t in TARGETS]),
     ]
     if report.not_run:
         parts += ['', 'Not run here: ' + '; '.join(f'{k}: {v}' for k, v in report.not_run.items())]
@@ -218,19 +224,11 @@ def _rate_unit(ceiling: str) -> str:
     return 'GFLOP/s' if ceiling.startswith('matmul') else 'GB/s'
 
 
-def _bound(target: Target) -> str:
+def _target_row(target: Target, report: Report) -> list[str]:
     sign = '>=' if target.at_least else '<='
-    return f'{sign} {target.bound:g} {target.unit}'.rstrip()
-
-
-def _found(target: Target, report: Report) -> str:
-    value = target.found(report)
-    return 'not measured' if value is None else f'{value:.2f}'
-
-
-def _verdict(target: Target, report: Report) -> str:
+    bound = f'{sign} {target.bound:g} {target.unit}'.rstrip()
     value = target.found(report)
     if value is None:
-        return ''
+        return [target.name, bound, 'not measured', '']
     reached = value >= target.bound if target.at_least else value <= target.bound
-    return 'reached' if reached else 'missed'
+    return [target.name, bound, f'{value:.2f}', 'reached' if reached else 'missed']

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from lightdepth_ros.bench_matrix import Matrix, Peer, measure
 from lightdepth_ros.bench_plot import write_chart
-from lightdepth_ros.bench_report import table, write_into_document, write_json
+from lightdepth_ros.bench_report import table, target_table, write_into_document, write_json
 from lightdepth_ros.cli_engine import add_model_flags, add_size_flag, contracts
 from lightdepth_ros.engines import ENGINES
 from lightdepth_ros.errors import ConfigError
@@ -40,6 +40,9 @@ examples:
   lightdepth bench --peers --plot chart.svg     beside the networks the paper compares itself
                                                 with (needs a checkout and PyTorch)
 """
+
+TABLE_WIDTH = 140
+"""Columns that the table needs; a narrower terminal wraps its lines, which beats cut words."""
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds < 1 or min(args.threads) < 1:
         raise ConfigError('--rounds and --threads must be at least 1')
     console = Console()
+    console.width = max(console.width, TABLE_WIDTH)
     with contextlib.ExitStack() as stack:
         peers = stack.enter_context(exported_peers()) if args.peers else []
         matrix = Matrix(
@@ -99,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         )
         report = measure(matrix, shlex.join(['lightdepth', *sys.argv[1:]]), console)
     console.print(table(report))
+    console.print(target_table(report))
     for name, reason in report.not_run.items():
         print(f'not run: {name}: {reason}')
     if args.json:
