@@ -108,6 +108,15 @@ ALIASES = {
 """Short names for what a student may learn from."""
 
 
+def cached_scenes() -> Dataset:
+    """Open the synthetic scenes; each is kept in the cache folder once it was rendered."""
+    from training.datasets.cached import Cached, cache_root, source_hash
+    from training.datasets.synthetic import SyntheticScenes
+
+    code = source_hash(REPOSITORY / 'training' / 'datasets' / 'synthetic')
+    return Cached(SyntheticScenes(), cache_root() / 'synthetic' / code)
+
+
 def open_dataset(name: str, root: Path | None = None) -> Dataset:
     """Open a source; `root` defaults to `default_root()`. Files are read when samples are."""
     parts = [open_one(part, root) for part in ALIASES.get(name, name).split('+')]
@@ -123,9 +132,7 @@ def open_one(text: str, root: Path | None) -> Dataset:
             f'{", ".join(ALIASES)}, and NAME@FOLDER to say where one lies'
         )
     if name == 'synthetic':
-        from training.datasets.synthetic import SyntheticScenes
-
-        return SyntheticScenes()
+        return cached_scenes()
     opener = OPENERS[name]
     function = getattr(import_module(f'training.datasets.{opener.module}'), opener.function)
     opened: Dataset = function(
