@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError
 from lightdepth_ros.lens import COEFFICIENT_COUNTS, Lens
 
@@ -96,3 +98,66 @@ def describe(view: Camera | Lens | None) -> str:
     camera = view.camera if isinstance(view, Lens) else view
     model = view.model if isinstance(view, Lens) else 'no distortion'
     return f'{camera.width}x{camera.height}, focal length {camera.focal_px:.1f} px, {model}'
+
+
+class NoCameraInfoYetError(BadCameraError):
+    """There is no camera_info, and it is too early to go on without."""
+
+
+class Calibration:
+    """The newest camera_info of a camera, and the Camera or Lens that it means."""
+
+    def __init__(self, image_topic: str, info_topic: str) -> None:
+        self._image_topic = image_topic
+        self._info_topic = info_topic
+        self._info: Any = None
+        self._key: Any = None
+        self._view: Camera | Lens | None = None
+        self._waiting_since_s = time.perf_counter()
+
+    @property
+    def text(self) -> str:
+        """The calibration in words."""
+        return 'no camera_info' if self._info is None else describe(self._view)
+
+    def wait_again(self) -> None:
+        """Start anew to wait for a first camera_info."""
+        self._waiting_since_s = time.perf_counter()
+
+    def update(self, info: Any) -> None:
+        """Take a new camera_info; it is looked at when the next image needs it."""
+        self._info = info
+
+    def view(self, config: NodeConfig, size_hw: tuple[int, int]) -> Camera | Lens | None:
+        """Return the calibration for an image of `size_hw`; None = there is none.
+
+        Raises BadCameraError for an unusable camera_info, NoCameraInfoYetError while one is
+        awaited.
+        """
+        info = self._info
+        if info is None:
+            waited_s = time.perf_counter() - self._waiting_since_s
+            if waited_s < config.camera_info_timeout_s:
+                raise NoCameraInfoYetError(f'no camera_info on {self._info_topic} yet')
+        else:
+            self._read(info, kind_of_topic(self._image_topic, config.image_kind))
+        if self._view is None and config.horizontal_fov_deg > 0:
+            return Camera.from_fov(size_hw[1], size_hw[0], config.horizontal_fov_deg)
+        return self._view
+
+    def _read(self, info: Any, kind: str) -> None:
+        roi = info.roi
+        numbers = (*info.k, *info.p, *info.d, info.distortion_model, info.width, info.height)
+        window = (
+            info.binning_x,
+            info.binning_y,
+            roi.x_offset,
+            roi.y_offset,
+            roi.width,
+            roi.height,
+        )
+        key = (kind, numbers, window)
+        if key != self._key:
+            self._key = None  # a bad one must be refused again with the next image
+            self._view = view_of(info, kind)
+            self._key = key

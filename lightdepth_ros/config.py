@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from lightdepth_ros.contract import EXIT_STRIDE
-from lightdepth_ros.engines import ENGINES
+from lightdepth_ros.engines import BACKENDS
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.placement import FITS
 
@@ -84,18 +84,29 @@ class NodeConfig:
     )
     backend: str = _setting(
         'onnxruntime',
-        'Inference library. It must be installed; nothing is downloaded.',
-        choices=tuple(ENGINES),
+        'Inference library. It must be installed; nothing is downloaded. auto: the fastest that '
+        'works here, measured once.',
+        choices=BACKENDS,
         fixed=MODEL_LOADS,
     )
     threads: int = _setting(
         1, 'CPU threads that inference may use.', limits=(1, 64), fixed=MODEL_LOADS
     )
     input_width: int = _setting(
-        480, 'Width of the network input.', unit='px', limits=(32, 4096), step=32
+        480,
+        'Width of the network input.',
+        unit='px',
+        limits=(32, 4096),
+        step=32,
+        fixed=MODEL_LOADS,
     )
     input_height: int = _setting(
-        320, 'Height of the network input.', unit='px', limits=(32, 4096), step=32
+        320,
+        'Height of the network input.',
+        unit='px',
+        limits=(32, 4096),
+        step=32,
+        fixed=MODEL_LOADS,
     )
     fit: str = _setting(
         'crop',

@@ -19,7 +19,9 @@ ROS = {
     *('launch_ros', 'ament_index_python'),
 }
 AT_THE_RIM = {
-    **dict.fromkeys(ROS, ('depth_node.py', 'params.py', 'diagnostics.py', 'messages.py')),
+    **dict.fromkeys(
+        ROS, ('depth_node.py', 'params.py', 'topics.py', 'diagnostics.py', 'messages.py')
+    ),
     'onnxruntime': ('engines/onnxruntime.py',),
     'openvino': ('engines/openvino.py',),
     **dict.fromkeys(

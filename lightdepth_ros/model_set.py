@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models of one student, one per output resolution, loaded when they are first needed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.contract import ModelContract, load_contract, model_name
+from lightdepth_ros.engines import OUTPUTS, Engine, Report, load_engine
+from lightdepth_ros.errors import ConfigError, ContractError
+from lightdepth_ros.loading import contract_path, perception_of
+from lightdepth_ros.perception import Perception
+
+
+def exit_path(config: NodeConfig) -> Path:
+    """Return the contract of the model for `config.output_resolution`.
+
+    Where `config.model` names one file, the files of the other resolutions are looked for beside
+    it. Raises ContractError or ConfigError, naming the file that is missing.
+    """
+    path = contract_path(config)
+    if not config.model or Path(config.model).expanduser().is_dir():
+        return path
+    contract = load_contract(path)
+    if contract.exit == config.output_resolution:
+        return path
+    beside = path.parent / f'{model_name(contract.student, config.output_resolution)}.json'
+    if not beside.is_file():
+        raise ConfigError(
+            f'output_resolution is {config.output_resolution}, but the model {path} gives '
+            f'{contract.exit}, and there is no {beside.name} beside it. '
+            f'Set output_resolution to {contract.exit}, or export the other resolution too.'
+        )
+    return beside
+
+
+class ModelSet:
+    """Engines by output resolution, for one set of the settings that are fixed while active.
+
+    Thread safe: loading takes turns.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._engines: dict[str, Engine] = {}
+        self._loading = threading.Lock()
+
+    def loaded(self, config: NodeConfig) -> bool:
+        """Return whether `perception` would answer at once."""
+        return config.output_resolution in self._engines
+
+    def check(self, config: NodeConfig) -> ModelContract:
+        """Prove that the files for `config.output_resolution` are there and whole.
+
+        Raises ConfigError or ContractError.
+        """
+        contract = load_contract(exit_path(config))
+        if contract.exit != config.output_resolution:
+            raise ContractError(
+                f'{exit_path(config)} is for output_resolution {contract.exit}, its name says '
+                f'{config.output_resolution}. Export the models again.'
+            )
+        return contract
+
+    def perception(self, config: NodeConfig) -> Perception:
+        """Return the model for `config`, loaded and warmed up.
+
+        Raises ConfigError, ContractError or EngineError.
+        """
+        with self._loading:
+            engine = self._engines.get(config.output_resolution)
+            if engine is None:
+                self.check(config)
+                engine = self._load(config)
+                self._engines[config.output_resolution] = engine
+        return perception_of(config, engine)
+
+    def close(self) -> None:
+        """Free all engines; nothing may run them any more."""
+        with self._loading:
+            for engine in self._engines.values():
+                engine.close()
+            self._engines.clear()
+
+    def _load(self, config: NodeConfig) -> Engine:
+        engine = load_engine(
+            exit_path(config),
+            config.backend,
+            config.threads,
+            input_hw=config.input_hw,
+            report=self._report,
+        )
+        warm_up(engine, config)
+        return engine
+
+
+def warm_up(engine: Engine, config: NodeConfig) -> None:
+    """Run the engine once for each set of outputs that topics ask for.
+
+    Engines prepare themselves for a set of outputs when it is first asked for, which would make
+    a frame late.
+    """
+    blank = np.zeros((1, *config.input_hw, 3), np.uint8)
+    for outputs in (OUTPUTS, OUTPUTS[:2], OUTPUTS[1:2]):
+        engine.run(blank, outputs)

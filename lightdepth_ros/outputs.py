@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of everything the node publishes: topic, type, what it needs, how it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lightdepth_ros import messages
+from lightdepth_ros.classes import palette
+from lightdepth_ros.cloud import points
+from lightdepth_ros.perception import Frame
+
+
+class Result:
+    """One frame's outputs with the header of its image; what several messages share is made
+    once."""
+
+    def __init__(self, frame: Frame, header: Any) -> None:
+        self.header = header
+        self.prediction = frame.prediction
+        self._rgb = frame.rgb
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """(h, w, 3) uint8; only for outputs that need 'rgb'."""
+        assert self._rgb is not None
+        return self._rgb
+
+    @property
+    def label_id(self) -> np.ndarray:
+        """(h, w) uint8; only for outputs that need 'label'."""
+        assert self.prediction.label_id is not None
+        return self.prediction.label_id
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """(h, w) cloud.POINT; only for outputs that need a camera."""
+        return points(self.prediction, self._rgb)
+
+
+class Output(NamedTuple):
+    """One topic.
+
+    needs          what Perception must compute for it (perception.OUTPUTS).
+    needs_camera   whether it makes no sense without calibration.
+    build          makes the message.
+    text           what it holds, for docs/topics.md.
+    """
+
+    topic: str
+    message_type: str
+    needs: frozenset[str]
+    needs_camera: bool
+    build: Callable[[Result], Any]
+    text: str
+
+
+DEPTH = frozenset({'depth', 'label'})
+"""Labels come with every depth, because sky is +Inf: what a depth image holds must not depend on
+who else listens."""
+LABEL = frozenset({'label'})
+CLOUD = frozenset({'depth', 'label', 'confidence', 'rgb'})
+
+COLORS = palette()
+
+
+def _depth(result: Result) -> Any:
+    return messages.depth_to_image(result.prediction.depth_m, result.header)
+
+
+def _camera_info(result: Result) -> Any:
+    prediction = result.prediction
+    return messages.camera_to_info(prediction.camera, prediction.depth_m.shape, result.header)
+
+
+def _rgb(result: Result) -> Any:
+    return messages.rgb_to_image(result.rgb, result.header)
+
+
+def _label(result: Result) -> Any:
+    return messages.mono_to_image(result.label_id, result.header)
+
+
+def _label_color(result: Result) -> Any:
+    return messages.rgb_to_image(COLORS[result.label_id], result.header)
+
+
+def _points(result: Result) -> Any:
+    return messages.points_to_cloud(result.points, result.header)
+
+
+IMAGE = 'sensor_msgs/msg/Image'
+OUTPUTS = (
+    Output(
+        'depth/image',
+        IMAGE,
+        DEPTH,
+        False,
+        _depth,
+        '32FC1, metres along the optical axis. NaN: unknown; +Inf: sky or beyond `max_range_m`; '
+        '-Inf: nearer than `min_range_m`.',
+    ),
+    Output(
+        'depth/camera_info',
+        'sensor_msgs/msg/CameraInfo',
+        DEPTH,
+        False,
+        _camera_info,
+        'Calibration of all outputs: size, K and P of the published pixels, no distortion. K is 0 '
+        'without calibration.',
+    ),
+    Output(
+        'rgb/image', IMAGE, frozenset({'rgb'}), False, _rgb, 'rgb8, the camera image at this size.'
+    ),
+    Output(
+        'semantic/image',
+        IMAGE,
+        LABEL,
+        False,
+        _label,
+        'mono8, Cityscapes train ids (0 road ... 18 bicycle); 255: unlabelled.',
+    ),
+    Output(
+        'semantic/color',
+        IMAGE,
+        LABEL,
+        False,
+        _label_color,
+        'rgb8, the same in the colours of Cityscapes, to look at.',
+    ),
+    Output(
+        'points',
+        'sensor_msgs/msg/PointCloud2',
+        CLOUD,
+        True,
+        _points,
+        'Organised cloud with x y z (m) rgb label confidence; x y z are NaN where depth is not '
+        'finite. Needs calibration.',
+    ),
+)
+"""All outputs of a frame; they share one header and one height x width."""
+
+
+def needed(wanted: Iterable[Output]) -> frozenset[str]:
+    """Return what Perception must compute for these outputs."""
+    return frozenset().union(*(output.needs for output in wanted))

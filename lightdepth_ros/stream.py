@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's way through the node: calibration, prediction, publishing, counting. No rclpy:
+publishers, logs and clocks are handed in, so that all of it is tested without ROS."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from lightdepth_ros import counters
+from lightdepth_ros.calibration import Calibration, NoCameraInfoYetError
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.counters import FrameCounters
+from lightdepth_ros.errors import BadCameraError, BadImageError, EngineError, LightdepthError
+from lightdepth_ros.messages import check_image, image_to_rgb
+from lightdepth_ros.outputs import OUTPUTS, Output, Result, needed
+from lightdepth_ros.pacing import RateLimit
+from lightdepth_ros.pipeline import Pipeline
+from lightdepth_ros.placement import plan
+from lightdepth_ros.voice import Voice
+
+LOST_VIEW_WARNING = 0.1
+"""Share of the view that cropping may cut away before the user is told."""
+
+
+class Publisher(Protocol):
+    """What a stream needs of an rclpy publisher."""
+
+    def get_subscription_count(self) -> int:
+        """Return how many subscriptions are matched."""
+        ...
+
+    def publish(self, msg: Any) -> None:
+        """Send a message."""
+        ...
+
+
+class Waiting(NamedTuple):
+    """An image message and when it came (perf_counter seconds)."""
+
+    msg: Any
+    arrived_s: float
+
+
+class Stream:
+    """Everything that belongs to one camera.
+
+    `receive` and `calibration.update` are called by the ROS callbacks, `process` by the worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        image_topic: str,
+        image_type: str,
+        info_topic: str,
+        publishers: Mapping[str, Publisher],
+        voice: Voice,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        """publishers: one for each topic of OUTPUTS. clock_ns: the clock of the image stamps."""
+        self.name = name
+        self.image_topic = image_topic
+        self.image_type = image_type
+        self.info_topic = info_topic
+        self.counters = FrameCounters()
+        self.calibration = Calibration(image_topic, info_topic)
+        self.publishers = publishers
+        self._voice = voice
+        self._clock_ns = clock_ns
+        self._limit = RateLimit(0.0)
+        self._limit_hz = 0.0
+        self._active_since_s = time.perf_counter()
+
+    @property
+    def last_sign_s(self) -> float:
+        """When the last image came, or else when it could have begun to come."""
+        return max(self._active_since_s, self.counters.last_arrival_s or 0.0)
+
+    def activate(self) -> None:
+        """Begin to wait for images and calibration."""
+        self._active_since_s = time.perf_counter()
+        self.calibration.wait_again()
+
+    def receive(self, msg: Any, config: NodeConfig) -> Waiting | None:
+        """Count an image message in; return it if it is worth waiting for the worker."""
+        now_s = time.perf_counter()
+        self.counters.receive(now_s)
+        try:
+            check_image(msg)
+        except BadImageError as error:
+            self._skip(counters.BAD_IMAGE, error)
+            return None
+        if config.rate_limit_hz != self._limit_hz:
+            self._limit_hz = config.rate_limit_hz
+            self._limit = RateLimit(config.rate_limit_hz)
+        if not self._limit.allows(now_s):
+            self.counters.drop(counters.RATE_LIMIT)
+            return None
+        return Waiting(msg, now_s)
+
+    def process(self, waiting: Waiting, pipeline: Pipeline) -> None:
+        """Predict and publish what is subscribed, or count why not."""
+        try:
+            self._process(waiting, pipeline)
+        except BadImageError as error:
+            self._skip(counters.BAD_IMAGE, error)
+        except NoCameraInfoYetError:
+            self.counters.drop(counters.WAITING_FOR_CAMERA_INFO)
+        except BadCameraError as error:
+            self._skip(counters.BAD_CAMERA_INFO, error)
+        except EngineError as error:
+            self._skip(counters.ENGINE_ERROR, error)
+
+    def _process(self, waiting: Waiting, pipeline: Pipeline) -> None:
+        wanted = self._wanted()
+        if not wanted:
+            self.counters.drop(counters.NOBODY_LISTENS)
+            return
+        rgb = image_to_rgb(waiting.msg)
+        size_hw = (rgb.shape[0], rgb.shape[1])
+        view = self.calibration.view(pipeline.config, size_hw)
+        if view is None:
+            self._tell_uncalibrated()
+            wanted = [output for output in wanted if not output.needs_camera]
+        if not wanted:
+            self.counters.drop(counters.NOT_CALIBRATED)
+            return
+        self._tell_lost_view(size_hw, pipeline)
+        frame = pipeline.perception.predict(rgb, view, needed(wanted))
+        result = Result(frame, waiting.msg.header)
+        for output in wanted:
+            self.publishers[output.topic].publish(output.build(result))
+        self._count_published(waiting, frame.timings_ms['engine'])
+
+    def subscribers(self) -> dict[str, int]:
+        """Return the number of subscriptions of each output topic."""
+        return {t: publisher.get_subscription_count() for t, publisher in self.publishers.items()}
+
+    def _wanted(self) -> list[Output]:
+        return [o for o in OUTPUTS if self.publishers[o.topic].get_subscription_count() > 0]
+
+    def _count_published(self, waiting: Waiting, engine_ms: float) -> None:
+        now_s = time.perf_counter()
+        stamp = waiting.msg.header.stamp
+        age_ms = (self._clock_ns() - stamp.sec * 10**9 - stamp.nanosec) * 1e-6
+        self.counters.publish(now_s, (now_s - waiting.arrived_s) * 1e3, age_ms, engine_ms)
+
+    def _skip(self, reason: str, error: LightdepthError) -> None:
+        self.counters.drop(reason)
+        self._voice.error(f'{self.image_topic}: frame dropped ({reason}): {error}')
+
+    def _tell_uncalibrated(self) -> None:
+        self._voice.warn_once(
+            f'uncalibrated {self.image_topic}',
+            f'{self.image_topic} has no calibration ({self.info_topic}: {self.calibration.text}): '
+            'depth is only right up to a constant factor, and no cloud is published. Publish a '
+            'camera_info with K, or set horizontal_fov_deg.',
+        )
+
+    def _tell_lost_view(self, size_hw: tuple[int, int], pipeline: Pipeline) -> None:
+        config = pipeline.config
+        if config.fit != 'crop':
+            return
+        divisor = pipeline.perception.engine.contract.divisor
+        crop = plan(size_hw, config.input_hw, 'crop', divisor).crop
+        lost = 1 - crop.width * crop.height / math.prod(size_hw)
+        if lost > LOST_VIEW_WARNING:
+            self._voice.warn_once(
+                f'lost view {self.image_topic} {size_hw}',
+                f'{self.image_topic}: {lost:.0%} of the {size_hw[1]}x{size_hw[0]} image is cut '
+                f'away to fit the {config.input_width}x{config.input_height} network input. '
+                'Set fit to adapt to use nearly all of it, or to pad.',
+            )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models are found, checked, loaded once, and exchanged as a whole while frames keep coming."""
+
+import dataclasses
+import shutil
+import time
+
+import numpy as np
+import pytest
+from tiny_model import make_tiny_model
+
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.contract import shipped_contract
+from lightdepth_ros.errors import ConfigError, ContractError
+from lightdepth_ros.model_set import ModelSet, exit_path
+from lightdepth_ros.pipeline import Switcher
+
+RGB = np.full((320, 480, 3), 40, np.uint8)
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp('models')
+    for exit_name in ('L', 'S'):
+        make_tiny_model(path, exit_name, student='plain')
+    return path
+
+
+class Story:
+    """What the switcher told."""
+
+    def __init__(self) -> None:
+        self.sizes: list[str] = []
+        self.complaints: list[str] = []
+
+    def switcher(self, config: NodeConfig) -> Switcher:
+        models = ModelSet(lambda text: None)
+        return Switcher(
+            models, config, lambda p: self.sizes.append(p.facts['output']), self.complaints.append
+        )
+
+    def wait(self) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not (self.sizes or self.complaints) and time.monotonic() < end_s:
+            time.sleep(0.01)
+
+
+def output_hw(switcher: Switcher) -> tuple[int, int]:
+    frame = switcher.current.perception.predict(RGB, None, ['depth'])
+    return frame.prediction.depth_m.shape
+
+
+def test_empty_model_means_the_shipped_one():
+    config = NodeConfig(output_resolution='S')
+    assert exit_path(config) == shipped_contract('plain', 'S')
+
+
+def test_folder_and_file_lead_to_the_model_of_each_resolution(folder):
+    for model in (folder, folder / 'lightdepth_plain_L.json', folder / 'lightdepth_plain_S.json'):
+        for exit_name in ('L', 'S'):
+            config = NodeConfig(model=str(model), output_resolution=exit_name)
+            assert exit_path(config) == folder / f'lightdepth_plain_{exit_name}.json'
+
+
+def test_file_without_the_asked_resolution_beside_it_is_refused_with_the_remedy(folder):
+    config = NodeConfig(model=str(folder / 'lightdepth_plain_L.json'), output_resolution='M')
+    with pytest.raises(ConfigError, match='Set output_resolution to L'):
+        exit_path(config)
+
+
+def test_missing_model_is_named(folder, tmp_path):
+    with pytest.raises(ContractError, match=r'lightdepth_plain_M\.json'):
+        ModelSet(print).perception(NodeConfig(model=str(folder), output_resolution='M'))
+    with pytest.raises(ContractError, match=r'nowhere\.json'):
+        ModelSet(print).perception(NodeConfig(model=str(tmp_path / 'nowhere.json')))
+
+
+def test_file_whose_name_says_another_resolution_is_refused(folder, tmp_path):
+    shutil.copy(folder / 'lightdepth_plain_L.json', tmp_path / 'lightdepth_plain_XS.json')
+    shutil.copy(folder / 'lightdepth_plain_L.onnx', tmp_path)
+    with pytest.raises(ContractError, match='is for output_resolution L, its name says XS'):
+        ModelSet(print).perception(NodeConfig(model=str(tmp_path), output_resolution='XS'))
+
+
+def test_engine_is_loaded_once_and_shared_by_changed_settings(folder):
+    models = ModelSet(print)
+    config = NodeConfig(model=str(folder))
+    assert not models.loaded(config)
+    first = models.perception(config)
+    assert models.loaded(config)
+    second = models.perception(dataclasses.replace(config, depth_scale=2.0))
+    assert first.engine is second.engine
+    depths = [p.predict(RGB, None, ['depth']).prediction.depth_m[0, 0] for p in (first, second)]
+    assert depths[1] == pytest.approx(2 * depths[0])
+    models.close()
+    assert not models.loaded(config)
+
+
+def test_resolution_changes_while_the_old_one_keeps_running(folder):
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    assert output_hw(switcher) == (160, 240)
+    switcher.change(dataclasses.replace(config, output_resolution='S'))
+    assert output_hw(switcher) in [(160, 240), (40, 60)]
+    story.wait()
+    assert output_hw(switcher) == (40, 60)
+    assert story.sizes == ['60x40']
+    switcher.change(config)
+    assert output_hw(switcher) == (160, 240)  # still loaded, so at once
+    switcher.close()
+
+
+def test_the_last_of_many_quick_changes_wins(folder):
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    small = dataclasses.replace(config, output_resolution='S', depth_scale=3.0)
+    switcher.change(dataclasses.replace(small, depth_scale=2.0))
+    switcher.change(small)
+    story.wait()
+    assert switcher.current.config == small
+    switcher.close()
+
+
+def test_change_to_a_missing_model_is_refused_and_changes_nothing(folder):
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    with pytest.raises(ContractError, match=r'lightdepth_plain_XS\.json'):
+        switcher.change(dataclasses.replace(config, output_resolution='XS'))
+    assert switcher.current.config == config
+    assert output_hw(switcher) == (160, 240)
+    switcher.close()
+
+
+def test_facts_name_what_really_runs(folder):
+    switcher = Story().switcher(NodeConfig(model=str(folder), fit='adapt'))
+    facts = switcher.current.facts
+    assert facts['backend'] == 'onnxruntime'
+    assert facts['device'] == 'CPU'
+    assert facts['output'] == 'about 240x160'
+    switcher.close()
