@@ -47,6 +47,18 @@ def test_depth_loss_weights_pixels():
     assert loss.item() == pytest.approx(26.5 / 1.5)
 
 
+def test_every_image_counts_the_same_however_sparse_its_truth():
+    pred, truth = torch.zeros(2, 1, 1, 4), torch.ones(2, 1, 1, 4)
+    truth[1] = 3
+    weight = torch.tensor([[1.0, 1, 1, 1], [0, 0, 1, 0]]).view(2, 1, 1, 4)
+    # a = 3 / 5: F(1) = (1 + 0.36) / 1.2, F(3) = (9 + 0.36) / 1.2; the images' means, averaged
+    expected = ((1 + 0.36) / 1.2 + (9 + 0.36) / 1.2) / 2
+    assert losses.depth_loss(pred, truth, weight).item() == pytest.approx(expected, rel=1e-6)
+    empty = torch.cat([weight, torch.zeros(1, 1, 1, 4)])
+    pred, truth = torch.zeros(3, 1, 1, 4), torch.cat([truth, truth[:1]])
+    assert losses.depth_loss(pred, truth, empty).item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_depth_loss_without_truth_is_zero_and_differentiable():
     pred = maps(1, 2).requires_grad_()
     loss = losses.depth_loss(pred, maps(0, float('nan')), maps(0, 0))

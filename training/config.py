@@ -29,7 +29,7 @@ class TrainConfig:
 
     student: str = option('plain', 'network to train', choices=('plain', 'paper'))
     sources: str = option(
-        'synthetic:2,kitti-train:3,kitti-road:3,kitti-extra:0.5,kitti-unlabelled:1,'
+        'synthetic:3,kitti-train:3,kitti-road:3.5,kitti-extra:0.3,kitti-unlabelled:0.8,'
         'camvid-train:1.5,idd-train:1.5,nuscenes-front:1',
         'data sets (training.datasets.catalog) and their relative shares of the crops',
     )
@@ -61,7 +61,7 @@ class TrainConfig:
         'sparse = sensor only; teacher = teacher only; compensated = both',
         choices=('sparse', 'teacher', 'compensated'),
     )
-    teacher_weight: float = option(0.5, 'weight of a teacher pixel; a sensor pixel has 1', low=0)
+    teacher_weight: float = option(0.3, 'weight of a teacher pixel; a sensor pixel has 1', low=0)
     sky_weight: float = option(0.2, 'weight of sky pixels, learnt as the far limit', low=0)
     class_balance: float = option(0.5, 'class weight = frequency ** -this', low=0, high=1)
     precision: str = option('32-true', "Lightning's precision", choices=('32-true', 'bf16-mixed'))

@@ -37,14 +37,27 @@ def berhu(error: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
 
 
 def depth_loss(pred_g: torch.Tensor, truth_g: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Weighted mean of F(G(pred) - G(truth)), a = a fifth of the largest error in the batch.
+    """Mean over pixels of F(G(pred) - G(truth)), a = a fifth of the largest error in the batch.
 
     pred_g, truth_g, weight: (N, 1, h, w); weight 0 = no truth there, 1 = the paper's mask; values
-    between are ours (a teacher counts less than a sensor). No valid pixel gives 0 with a gradient.
+    between are ours (a teacher counts less than a sensor). See `image_mean` for the average. No
+    valid pixel gives 0 with a gradient.
     """
     error = torch.where(weight > 0, pred_g - truth_g, torch.zeros_like(pred_g))
     threshold = global_max(error.detach().abs().max()) / 5
-    return (berhu(error, threshold) * weight).sum() / weight.sum().clamp_min(1e-6)
+    return image_mean(berhu(error, threshold), weight)
+
+
+def image_mean(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted mean over each image's pixels, then the mean over the images that have truth.
+
+    So a frame with dense exact depth does not drown one with a few thousand lidar points. An image
+    with truth on less than half a percent of its pixels counts in proportion. (N, 1, h, w) each.
+    """
+    total = weight.sum((1, 2, 3))
+    least = 0.005 * weight[0].numel()
+    means = (value * weight).sum((1, 2, 3)) / total.clamp_min(least)
+    return means.sum() / (total > 0).sum().clamp_min(1)
 
 
 def global_max(value: torch.Tensor) -> torch.Tensor:
@@ -93,8 +106,7 @@ def confidence_loss(
     """
     error = (pred_g.detach() - truth_g).abs() / _SLOPE
     nll = log_scale + error * torch.exp(-log_scale)
-    nll = torch.where(weight > 0, nll, torch.zeros_like(nll))
-    return (nll * weight).sum() / weight.sum().clamp_min(1e-6)
+    return image_mean(torch.where(weight > 0, nll, torch.zeros_like(nll)), weight)
 
 
 class Truth(NamedTuple):
