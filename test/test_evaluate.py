@@ -219,6 +219,14 @@ def test_a_missing_model_ends_with_a_message_and_code_2(tmp_path, two_frames, mo
     assert 'cannot read the model contract' in capsys.readouterr().err
 
 
+def test_a_limit_scores_the_first_frames_and_says_so(tmp_path, two_frames, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, 'open_dataset', lambda _name, _root: two_frames)
+    assert evaluate.main(['--model', str(make_tiny_model(tmp_path)), '--limit', '1']) == 0
+    printed = capsys.readouterr().out
+    assert '## two-frames, first 1, 1 frames' in printed
+    assert '| lightdepth_tiny_L | 0.000 ' in printed
+
+
 def test_the_worst_frames_come_first():
     from training.worst import worst_rows
 

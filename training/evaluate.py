@@ -6,7 +6,8 @@ Examples, from the repository root:
   M=lightdepth_ros/models/lightdepth_plain_L.json
   python -m training.evaluate --model $M --data kitti-val
   python -m training.evaluate --model $M --exits L,M,S,XS --data kitti-val,camvid-val --out runs/e
-  python -m training.evaluate --model $M --data kitti-val --robot --out runs/e
+  python -m training.evaluate --model $M --data kitti-val,kitti-unlabelled --robot --out runs/e
+  python -m training.evaluate --model $M --data synthetic --limit 100 --robot
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,32 @@ from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
 from training import plots, report, robustness
 from training.datasets.catalog import open_dataset
-from training.datasets.sample import Dataset
+from training.datasets.sample import Dataset, Sample
 from training.fullframe import WIDE_FORMS, Model, tile_width
 from training.protocols import PROTOCOLS, Protocol
 from training.scoring import score, summary
 from training.worst import worst_frames
+
+
+@dataclass(frozen=True)
+class First:
+    """The first `count` frames of a data set, in their order (flicker needs neighbours)."""
+
+    dataset: Dataset
+    count: int
+
+    @property
+    def name(self) -> str:
+        """The data set's name, saying that it is a part."""
+        return f'{self.dataset.name}, first {len(self)}'
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.dataset))
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f'{self.name}: there is no number {index}')
+        return self.dataset[index]
 
 
 def contracts_of(model: Path, exits: str) -> list[Path]:
@@ -88,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
         default=None,
         help='road data folder (default: LIGHTDEPTH_DATA or ../shared/data)',
     )
+    p.add_argument(
+        '--limit', type=int, default=0, help='score only the first frames of each; 0 = all (0)'
+    )
     p.add_argument('--protocol', choices=PROTOCOLS, default='raw', help='see below (raw)')
     p.add_argument(
         '--input-height',
@@ -121,7 +147,9 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Score every model on every data set; write what --out asks for; return the results."""
     protocol = PROTOCOLS[args.protocol]
-    datasets = [open_dataset(name.strip(), args.root) for name in args.data.split(',')]
+    datasets: list[Dataset] = [open_dataset(n.strip(), args.root) for n in args.data.split(',')]
+    if args.limit:
+        datasets = [First(d, args.limit) if args.limit < len(d) else d for d in datasets]
     results = []
     for path in contracts_of(args.model, args.exits):
         model = Model(
