@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts depth_node as a process of its own and talks to it over DDS, with hard time limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header, String
+
+from lightdepth_ros.outputs import OUTPUTS
+from lightdepth_ros.topics import MESSAGE_TYPES
+from tools.ros_env import ROOT, node_executable
+
+PATIENCE_S = 60.0
+"""No wait is longer. The machine may be busy; a passing test waits only as long as it must."""
+
+TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
+"""lifecycle_msgs/Transition ids."""
+
+OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in OUTPUTS}
+
+
+def node_command() -> list[str]:
+    """Return how to start the node: the installed executable if there is one."""
+    installed = node_executable()
+    if installed.is_file():
+        return [str(installed)]
+    return [sys.executable, '-m', 'lightdepth_ros.depth_node']
+
+
+class NodeProcess:
+    """depth_node as a process. Leaving the `with` block kills it, whatever has happened."""
+
+    def __init__(self, env: dict[str, str], *ros_args: str, **parameters: Any) -> None:
+        arguments = [*ros_args]
+        for name, value in parameters.items():
+            arguments += ['-p', f'{name}:={json.dumps(value)}']
+        self._process = subprocess.Popen(
+            [*node_command(), '--ros-args', *arguments],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> NodeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+
+    @property
+    def log(self) -> str:
+        """Everything the node has printed so far."""
+        return ''.join(self._lines)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def wait_for(self, text: str) -> None:
+        """Wait until `text` was printed."""
+        end_s = time.monotonic() + PATIENCE_S
+        while text not in self.log:
+            if not self.running or time.monotonic() > end_s:
+                self._reader.join(1)
+                assert text in self.log, f'no {text!r} in the log of the node:\n{self.log}'
+            time.sleep(0.02)
+
+    def wait(self) -> int:
+        """Return the exit code once the process has ended by itself."""
+        code = self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def stop(self, number: signal.Signals) -> tuple[int, float]:
+        """Send a signal; return the exit code and how many seconds the process took to end."""
+        started_s = time.monotonic()
+        self._process.send_signal(number)
+        return self.wait(), time.monotonic() - started_s
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append(line)
+
+
+class Peer:
+    """A ROS node in the test: camera, consumer and operator of a depth node."""
+
+    def __init__(self, namespace: str = '', node_name: str = 'depth_node') -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node('peer', namespace=namespace, context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._depth_node = f'{namespace}/{node_name}'
+        camera_qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self._image = self.node.create_publisher(Image, 'image', camera_qos)
+        self._info = self.node.create_publisher(CameraInfo, 'camera_info', camera_qos)
+        self._compressed = self.node.create_publisher(
+            CompressedImage, 'image/compressed', camera_qos
+        )
+        self._subscriptions: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
+        self.received: dict[str, list[Any]] = {}
+        self._stamp_s = 1000
+        self.listen_to(DiagnosticArray, '/diagnostics')
+        self.listen_to(String, f'{self._depth_node}/stats')
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+    def spin_until(
+        self, done: Callable[[], Any], what: str, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Serve callbacks until `done()`; fail with `what` when patience ends."""
+        end_s = time.monotonic() + patience_s
+        while not done():
+            assert time.monotonic() < end_s, f'waited {patience_s:.0f} s in vain for {what}'
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def spin_for(self, seconds: float) -> None:
+        """Serve callbacks for a while."""
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self._executor.spin_once(timeout_sec=0.02)
+
+    # Consumer
+
+    def listen_to(self, message_type: Any, topic: str) -> None:
+        """Subscribe, reliably, to any topic."""
+        got = self.received.setdefault(topic, [])
+        self._subscriptions[topic] = self.node.create_subscription(
+            message_type, topic, got.append, QoSProfile(depth=20)
+        )
+
+    def listen(self, *topics: str) -> None:
+        """Subscribe to outputs and wait until the node knows it."""
+        for topic in topics:
+            self.listen_to(OUTPUT_TYPES[topic], topic)
+        self.spin_until(
+            lambda: all(self._publishers_of(topic) for topic in topics), f'publishers of {topics}'
+        )
+        self.spin_until(lambda: self._told_subscribers(topics), f'{topics} in the statistics')
+
+    def unlisten(self) -> None:
+        """End the subscriptions to all outputs and wait until the node knows it."""
+        for topic in [t for t in self._subscriptions if t in OUTPUT_TYPES]:
+            self.node.destroy_subscription(self._subscriptions.pop(topic))
+        self.spin_until(
+            lambda: not any(self.new_stats()['subscribers'].values()), 'no subscribers'
+        )
+
+    def _publishers_of(self, topic: str) -> int:
+        return len(self.node.get_publishers_info_by_topic(topic))
+
+    def _told_subscribers(self, topics: Iterable[str]) -> bool:
+        subscribers = self.new_stats()['subscribers']
+        return all(subscribers.get(topic) for topic in topics)
+
+    def new_stats(self) -> dict[str, Any]:
+        """Wait for the next ~/stats and return it."""
+        got = self.received[f'{self._depth_node}/stats']
+        got.clear()
+        self.spin_until(lambda: got, 'statistics')
+        stats: dict[str, Any] = json.loads(got[-1].data)[0]
+        return stats
+
+    def new_diagnostics(self) -> Any:
+        """Wait for the next status in /diagnostics and return it."""
+        got = self.received['/diagnostics']
+        got.clear()
+        self.spin_until(lambda: got, 'diagnostics')
+        return got[-1].status[0]
+
+    # Camera
+
+    def header(self) -> Header:
+        """Return a header with a stamp of its own."""
+        self._stamp_s += 1
+        header = Header(frame_id='camera_optical')
+        header.stamp.sec, header.stamp.nanosec = self._stamp_s, 123_456_789
+        return header
+
+    def wait_for_subscriber(self) -> None:
+        """Wait until the node has subscribed to image and camera_info."""
+        images = (self._image, self._compressed)
+        self.spin_until(
+            lambda: (
+                self._info.get_subscription_count()
+                and any(publisher.get_subscription_count() for publisher in images)
+            ),
+            'the node to subscribe',
+        )
+
+    def send(self, image: Image | CompressedImage, info: CameraInfo | None = None) -> None:
+        """Publish an image, after its calibration if given."""
+        if info is not None:
+            self._info.publish(info)
+            self.spin_for(0.02)  # topics are not ordered among each other
+        publisher = self._image if isinstance(image, Image) else self._compressed
+        publisher.publish(image)
+
+    def results(self, topic: str, header: Header) -> list[Any]:
+        """Return what has come on `topic` with exactly this header."""
+        return [msg for msg in self.received[topic] if msg.header == header]
+
+    def wait_for_result(self, topics: Iterable[str], header: Header) -> dict[str, Any]:
+        """Wait until every topic has a message with this header; return them by topic."""
+        topics = tuple(topics)
+        self.spin_until(
+            lambda: all(self.results(topic, header) for topic in topics),
+            f'{topics} with stamp {header.stamp.sec}',
+        )
+        return {topic: self.results(topic, header)[0] for topic in topics}
+
+    # Operator
+
+    def call(self, service_type: Any, name: str, request: Any) -> Any:
+        """Call a service of the depth node and return its response."""
+        client = self._clients.get(name)
+        if client is None:
+            client = self.node.create_client(service_type, f'{self._depth_node}/{name}')
+            self._clients[name] = client
+        self.spin_until(client.service_is_ready, f'service {name}')
+        future = client.call_async(request)
+        self.spin_until(future.done, f'an answer of {name}')
+        return future.result()
+
+    def transition(self, name: str) -> bool:
+        """Ask for a lifecycle transition; return whether the node did it."""
+        request = ChangeState.Request()
+        request.transition.id = TRANSITIONS[name]
+        return bool(self.call(ChangeState, 'change_state', request).success)
+
+    def state(self) -> str:
+        """Return the node's lifecycle state."""
+        return str(self.call(GetState, 'get_state', GetState.Request()).current_state.label)
+
+    def set_parameter(self, name: str, value: Any) -> tuple[bool, str]:
+        """Set a parameter; return whether it was accepted, and the reason if not."""
+        parameter = Parameter(name=name, value=_value(value))
+        request = SetParameters.Request(parameters=[parameter])
+        result = self.call(SetParameters, 'set_parameters', request).results[0]
+        return bool(result.successful), str(result.reason)
+
+
+def _value(value: bool | int | float | str) -> ParameterValue:
+    numbers = {bool: (1, 'bool_value'), int: (2, 'integer_value'), float: (3, 'double_value')}
+    kind, field = numbers.get(type(value), (4, 'string_value'))
+    return ParameterValue(type=kind, **{field: value})
+
+
+def memory_mib(pid: int) -> float:
+    """Return the resident memory of a process."""
+    text = Path(f'/proc/{pid}/status').read_text(encoding='ascii')
+    line = next(line for line in text.splitlines() if line.startswith('VmRSS'))
+    return int(line.split()[1]) / 1024
