@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documentation points at things that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.ros_env import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
+ROOMS = ('lightdepth_ros', 'lightdepth_ros/engines', 'training', 'tools', 'scripts', '.')
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda p: p.name)
+def test_relative_links_lead_to_files(document: Path):
+    targets = re.findall(r'\]\(([^)#\s]+)', document.read_text(encoding='utf-8'))
+    local = [t for t in targets if '://' not in t and not t.startswith('mailto:')]
+    missing = [t for t in local if not (document.parent / t).exists()]
+    assert missing == []
+
+
+def test_every_file_that_the_architecture_names_exists():
+    text = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
+    body = text.split('## Where this differs')[0]
+    named = set(re.findall(r'`([\w/.]+\.(?:py|yaml|md))`', body))
+    assert len(named) > 25
+    missing = [n for n in sorted(named) if not any((ROOT / room / n).exists() for room in ROOMS)]
+    assert missing == []
+
+
+def test_every_make_target_that_a_document_names_exists():
+    targets = set(re.findall(r'(?m)^([\w-]+):', (ROOT / 'Makefile').read_text(encoding='utf-8')))
+    for document in DOCUMENTS:
+        code = '\n'.join(re.findall(r'`{1,3}[^`]+`{1,3}', document.read_text(encoding='utf-8')))
+        named = set(re.findall(r'(?<![\w-])make ([a-z][\w-]*)', code))
+        assert named <= targets, document.name
+
+
+def test_make_help_names_every_target_a_person_calls():
+    text = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    phony = set(re.search(r'(?m)^\.PHONY: (.*)$', text)[1].split()) - {'help', 'env-all'}
+    told = set(re.findall(r"@echo 'make ([\w-]+)", text))
+    assert told == phony
