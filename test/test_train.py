@@ -57,8 +57,8 @@ def settings(data: Path, **changes: object) -> TrainConfig:
     values = {
         'sources': f'{source}:1', 'validation': source, 'crops': '64x96', 'batch_size': 4,
         'steps': 6, 'val_every': 3, 'save_every': 2, 'warmup_steps': 2, 'workers': 0,
-        'threads': 1, 'accelerator': 'cpu', 'focal_min_px': 90.0, 'focal_max_px': 120.0, 'ema': 0.5,
-        'val_height': 64,
+        'threads': 1, 'accelerator': 'cpu', 'focal_min_px': 90.0, 'focal_max_px': 120.0,
+        'ema': 0.5, 'val_height': 64,
     }  # fmt: skip
     return TrainConfig(**(values | changes))
 

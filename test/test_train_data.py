@@ -93,6 +93,17 @@ def test_crop_truth_sky_is_far_sensor_beats_teacher_and_outside_is_unlabelled():
     assert example['label'][10, 10] == 10
 
 
+def test_labels_alone_teach_that_sky_is_far_and_nothing_else_about_depth():
+    sample = flat_sample()
+    sample = Sample(sample.rgb, None, None, sample.label_id, 's')
+    view = augment.View(np.array([[1.0, 0, 0], [0, 1.0, 0]]), (96, 192), 0.0)
+    example = truth.crop(sample, view, config())
+    assert not example['unscaled']
+    assert (example['weight'][:40] > 0).all()
+    assert (example['depth'][:40] == truth.SKY_CANONICAL_M).all()
+    assert (example['weight'][41:] == 0).all()
+
+
 @pytest.mark.parametrize(('use', 'known_rows'), [('sparse', 1), ('teacher', 80)])
 def test_depth_truth_choice_uses_only_that_truth(use, known_rows):
     sample = flat_sample()

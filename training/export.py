@@ -11,6 +11,7 @@ import copy
 import hashlib
 import io
 import math
+import pickle
 import sys
 import warnings
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.contract import MODELS_DIR, ModelContract, model_name
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import ContractError, LightdepthError
@@ -42,6 +44,7 @@ FUSION_TOLERANCE = 1e-4
 """Largest difference that folding may make, relative to the output's own range."""
 NEAR_LIMIT_M = 0.3
 OPSET = 17
+UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError)
 
 
 class Graph(nn.Module):
@@ -94,7 +97,7 @@ def read_checkpoint(path: Path) -> Trained:
     try:
         saved = torch.load(path, map_location='cpu', weights_only=True)
         config = TrainConfig(**saved['hyper_parameters']['config'])
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise ContractError(
             f'{path} is not a checkpoint of training.train ({error}). Give runs/<name>/best.ckpt '
             'or resume.ckpt.'
@@ -153,8 +156,10 @@ def onnx_bytes(graph: Graph) -> bytes:
             dynamic_axes={k: free for k in ('image', 'depth', 'label', 'confidence')},
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
+    onnx.helper.set_model_props(model, {'class_count': str(len(CLASSES))})
     onnx.checker.check_model(model, full_check=True)
-    return buffer.getvalue()
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def prove(graph: Graph, contract_path: Path) -> dict[str, float]:

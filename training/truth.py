@@ -91,8 +91,9 @@ def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarra
     """Return the training example of one view.
 
     image (h, w, 3) uint8; depth (h, w) float32 canonical metres (valid where weight > 0);
-    weight (h, w) float32; label (h, w) uint8, 255 = unlabelled; unscaled: True where the focal
-    length is unknown.
+    weight (h, w) float32; label (h, w) uint8, 255 = unlabelled; unscaled: True where there is
+    depth but no focal length. An image with labels alone still teaches that sky is far: that limit is
+    the same for every camera.
     """
     source_hw = sample.rgb.shape[:2]
     empty = np.zeros(view.hw, np.float32)
@@ -107,12 +108,11 @@ def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarra
     depth, weight = depth_target(
         warped(sample.depth_m), warped(sample.teacher_depth_m), label, config
     )
-    if sample.depth_m is None and sample.teacher_depth_m is None:
-        weight = empty
+    has_depth = sample.depth_m is not None or sample.teacher_depth_m is not None
     return {
         'image': warp(sample.rgb, view, source_hw, nearest=False),
         'depth': canonical(depth, view.focal_px),
         'weight': weight,
         'label': label,
-        'unscaled': view.focal_px == 0,
+        'unscaled': has_depth and view.focal_px == 0,
     }
