@@ -92,8 +92,8 @@ def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarra
 
     image (h, w, 3) uint8; depth (h, w) float32 canonical metres (valid where weight > 0);
     weight (h, w) float32; label (h, w) uint8, 255 = unlabelled; unscaled: True where there is
-    depth but no focal length. An image with labels alone still teaches that sky is far: that limit is
-    the same for every camera.
+    depth but no focal length. An image with labels alone still teaches that sky is far: that
+    limit is the same for every camera.
     """
     source_hw = sample.rgb.shape[:2]
     empty = np.zeros(view.hw, np.float32)
