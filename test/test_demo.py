@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lightdepth_ros import cloud
+from lightdepth_ros import cloud, draw
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import BadImageError, DataError
 from lightdepth_ros.prediction import Prediction
 from tools import demo_drive, demo_report
 from tools.demo_drive import DriveFrame
-from tools.demo_pictures import PANEL_WIDTH, side_by_side
+from tools.demo_pictures import GAP_PX, PANEL_WIDTH, side_by_side
 from tools.demo_report import Answer, Pass, Truth, wrong_with
 from tools.ros_env import ROOT
 
@@ -164,9 +164,22 @@ def test_four_panels_lie_side_by_side():
     frame = DriveFrame('a', np.full((80, 120, 3), 200, np.uint8), Camera.from_fov(120, 80, 70.0))
     picture = side_by_side(frame, good_answer())
     assert picture.dtype == np.uint8
-    assert picture.shape[1] > 2 * PANEL_WIDTH
-    assert (picture[10, 10] == 200).all()  # the camera, top left
-    assert picture[20, PANEL_WIDTH + 100].tolist() == [198, 208, 220]  # the sky of the depth
+    assert picture.shape[1] == 2 * PANEL_WIDTH + GAP_PX
+    assert (picture[200, 10] == 200).all()  # the camera, top left
+    assert picture[60, PANEL_WIDTH + 100].tolist() == list(draw.SKY_COLOR)  # the depth, beside it
+    assert picture[480 + GAP_PX + 300, 100].tolist() != [200] * 3  # the labels, below
+
+
+def test_panels_of_a_wide_picture_lie_above_each_other_beside_the_cloud():
+    camera = Camera.from_fov(60, 20, 70.0)
+    depth_m = np.full((20, 60), 9.0, np.float32)
+    label = np.zeros((20, 60), np.uint8)
+    points = cloud.points(Prediction(depth_m, label, None, camera), None)
+    answer = Answer(depth_m, label, points, (20, 60), camera.fx, 'camera')
+    frame = DriveFrame('a', np.full((40, 120, 3), 200, np.uint8), camera.resized(120, 40))
+    picture = side_by_side(frame, answer)
+    assert picture.shape[1] == 2 * PANEL_WIDTH + GAP_PX
+    assert picture.shape[0] > 3 * 240
 
 
 # The whole of it

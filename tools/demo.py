@@ -68,7 +68,7 @@ def play(
     """Play the drive through a node, write what comes back, and return what is wrong with it."""
     frames = iter(drive.frames)
     first = next(frames)
-    console.print(f'Drive: {drive.title}. {drive.note}')
+    console.print(escape(f'Drive: {drive.title}. {drive.note}'.rstrip()))
     with (
         NodeProcess(node_arguments(args), env, args.out / 'node.log') as node,
         closing(Link()) as link,

@@ -6,6 +6,8 @@ All of it is drawn from what came over DDS, not from what the demo knows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -16,17 +18,24 @@ from tools.demo_report import Answer
 
 PANEL_WIDTH = 720
 GAP_PX = 8
+TEXT_SCALE = 0.5
+WIDE = 2.0
+"""Width / height from which a picture counts as wide."""
 
 
 def side_by_side(frame: DriveFrame, answer: Answer) -> np.ndarray:
-    """Draw the four panels, two by two: (H, W, 3) uint8 RGB."""
+    """Draw the four panels: (H, W, 3) uint8 RGB. Wide pictures go above each other, with the
+    cloud beside them; others two by two."""
     seen = what_the_network_saw(frame, answer.depth_m.shape)
-    size_hw = (seen.shape[0], seen.shape[1])
-    top = beside(seen, draw.depth_picture(answer.depth_m, size_hw))
-    labels = draw.label_picture(seen, answer.label_id)
-    bottom = beside(labels, draw.cloud_picture(answer.cloud, (labels.shape[0], size_hw[1])))
-    gap = np.full((GAP_PX, top.shape[1], 3), draw.PAPER, np.uint8)
-    return np.vstack([top, gap, bottom])
+    height, width = seen.shape[:2]
+    depth = captioned(draw.depth_picture(answer.depth_m, (height, width)), 'depth')
+    labels = captioned(draw.label_picture(seen, answer.label_id), 'labels')
+    camera = captioned(seen, f'camera: {frame.name}')
+    wide = width > WIDE * height
+    left = stacked([camera, depth, labels] if wide else [camera, labels])
+    cloud_height = left.shape[0] if wide else left.shape[0] - depth.shape[0] - GAP_PX
+    cloud = captioned(draw.cloud_picture(answer.cloud, (cloud_height, width)), 'cloud from above')
+    return beside(left, cloud if wide else stacked([depth, cloud]))
 
 
 def what_the_network_saw(frame: DriveFrame, hw: tuple[int, int]) -> np.ndarray:
@@ -38,15 +47,24 @@ def what_the_network_saw(frame: DriveFrame, hw: tuple[int, int]) -> np.ndarray:
     return picture
 
 
+def stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Put pictures of one width below each other."""
+    gap = np.full((GAP_PX, pictures[0].shape[1], 3), draw.PAPER, np.uint8)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.vstack(parts[:-1])
+
+
 def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Put two pictures next to each other, the shorter one filled up at the bottom."""
-    height = max(left.shape[0], right.shape[0])
-    gap = np.full((height, GAP_PX, 3), draw.PAPER, np.uint8)
-    return np.hstack([filled(left, height), gap, filled(right, height)])
+    """Put two pictures of one height next to each other."""
+    gap = np.full((left.shape[0], GAP_PX, 3), draw.PAPER, np.uint8)
+    return np.hstack([left, gap, right])
 
 
-def filled(picture: np.ndarray, height: int) -> np.ndarray:
-    """Add rows of the background colour below a picture."""
-    missing = height - picture.shape[0]
-    color = draw.PAPER
-    return cv2.copyMakeBorder(picture, 0, missing, 0, 0, cv2.BORDER_CONSTANT, value=color)
+def captioned(picture: np.ndarray, text: str) -> np.ndarray:
+    """Write a caption on a dark plate into the top left corner; the picture is changed."""
+    (width, height), _ = cv2.getTextSize(text, draw.FONT, TEXT_SCALE, 1)
+    plate = picture[: height + 12, : width + 16]
+    plate[:] = plate // 4
+    at = (8, height + 5)
+    cv2.putText(picture, text, at, draw.FONT, TEXT_SCALE, draw.INK, 1, cv2.LINE_AA)
+    return picture
