@@ -15,6 +15,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_msgs.msg import Header
 
 from lightdepth_ros import counters, diagnostics, params, topics
 from lightdepth_ros.config import NodeConfig
@@ -46,6 +47,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._streams: list[Stream] = []
         self._worker: Worker[Waiting] | None = None
         self._inputs: list[Any] = []
+        self._label_infos: list[Any] = []
         self._complaint = ''
         self.loading = False
         """Whether a model is being loaded; true at the end if that was cut short."""
@@ -80,7 +82,10 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             return FAILURE
         self.loading = False
         self._complaint = ''
-        self._streams = [topics.open_stream(self, self._config.image_transport, self._voice)]
+        for camera in self._config.cameras:
+            transport = self._config.image_transport
+            self._streams.append(topics.open_stream(self, camera, transport, self._voice))
+            self._label_infos.append(topics.open_label_info(self, camera))
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
@@ -90,7 +95,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         for index, stream in enumerate(self._streams):
             stream.activate()
             self._subscribe(index, stream)
-        return super().on_activate(state)
+        result = super().on_activate(state)  # from here on publishers publish
+        self._tell_classes()
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and let the frame in work be the last."""
@@ -132,6 +139,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         for stream in self._streams:
             topics.close_stream(self, stream)
         self._streams = []
+        for publisher in self._label_infos:
+            self.destroy_lifecycle_publisher(publisher)
+        self._label_infos = []
         if self._switcher is not None:
             self._switcher.close()
             self._switcher = None
@@ -171,6 +181,13 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         return SetParametersResult(successful=True)
 
     # Reports
+
+    def _tell_classes(self) -> None:
+        assert self._switcher is not None
+        classes = self._switcher.current.perception.engine.contract.classes
+        info = topics.label_info(classes, Header(stamp=self.get_clock().now().to_msg()))
+        for publisher in self._label_infos:
+            publisher.publish(info)
 
     def _tell_start(self, pipeline: Pipeline) -> None:
         facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())

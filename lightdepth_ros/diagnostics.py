@@ -76,7 +76,9 @@ class Reporter:
         if not healths:
             nothing = FrameCounters().snapshot(now_s)
             name = self._node.get_fully_qualified_name()
-            healths = [Health(name, state, model, nothing, {}, '', {}, complaint, '', last_error)]
+            healths = [
+                Health(name, state, model, nothing, {}, '', {}, complaint, {}, '', last_error)
+            ]
         self._diagnostics.publish(to_array(healths, self._node.get_clock().now().to_msg()))
         self._stats.publish(to_stats(healths))
 
@@ -101,6 +103,7 @@ class Reporter:
             calibration=stream.calibration.text,
             subscribers=stream.subscribers(),
             complaint=complaint,
+            mismatches=dict(stream.mismatches),
             silence=self._silence(stream, now_s) if state == 'active' else '',
             last_error=last_error,
         )

@@ -19,6 +19,11 @@ from lightdepth_ros.counters import (
 
 OK, WARN, ERROR = 0, 1, 2
 """As in diagnostic_msgs/DiagnosticStatus."""
+PREFIXES = {
+    'dropped': 'dropped: ',
+    'subscribers': 'subscribers of ',
+    'qos_mismatches': 'QoS mismatch on ',
+}
 
 SILENT_S = 2.0
 """An image topic quiet for longer is reported."""
@@ -34,6 +39,7 @@ class Health:
     news         drops by reason since the last report.
     subscribers  number of subscriptions of each output topic.
     complaint    why the node as a whole does not work; empty if it does.
+    mismatches   topics on which somebody's QoS does not fit ours, and how.
     silence      why no image comes; empty if one does.
     """
 
@@ -45,6 +51,7 @@ class Health:
     calibration: str
     subscribers: Mapping[str, int]
     complaint: str
+    mismatches: Mapping[str, str]
     silence: str
     last_error: str
 
@@ -61,6 +68,9 @@ def verdict(health: Health) -> tuple[int, str]:
     if dropped:
         counts = ', '.join(f'{reason} {n}' for reason, n in dropped.items())
         return WARN, f'frames dropped: {counts}. {health.last_error}'.strip()
+    if health.mismatches:
+        topics = ', '.join(f'{topic} ({what})' for topic, what in health.mismatches.items())
+        return WARN, f'QoS does not fit on {topics}: set qos_overrides here or the QoS there'
     if not any(health.subscribers.values()):
         return OK, 'idle: nobody subscribes to an output'
     return OK, f'{health.counters.rate_out_hz:.1f} frames/s'
@@ -85,6 +95,7 @@ def numbers(health: Health) -> dict[str, Any]:
         'engine_ms': _or_none(counters.engine_ms),
         'calibration': health.calibration,
         'subscribers': dict(health.subscribers),
+        'qos_mismatches': dict(health.mismatches),
         **health.model,
     }
 
@@ -94,7 +105,7 @@ def texts(health: Health) -> dict[str, str]:
     texts: dict[str, str] = {}
     for key, value in numbers(health).items():
         if isinstance(value, dict):
-            prefix = {'dropped': 'dropped: ', 'subscribers': 'subscribers of '}[key]
+            prefix = PREFIXES[key]
             texts |= {f'{prefix}{name}': str(count) for name, count in value.items()}
         elif value is not None and key != 'name':
             texts[key] = f'{value:.1f}' if isinstance(value, float) else str(value)

@@ -8,14 +8,17 @@ Python, checked or not. It comes out as a NumPy view, without a copy.
 from __future__ import annotations
 
 import array
+import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import SemanticClass
 from lightdepth_ros.encodings import (
     check_layout,
     check_size,
@@ -102,6 +105,23 @@ def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -
         c = camera
         info.k = [c.fx, 0.0, c.cx, 0.0, c.fy, c.cy, 0.0, 0.0, 1.0]
         info.p = [c.fx, 0.0, c.cx, 0.0, 0.0, c.fy, c.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def classes_to_label_info(
+    classes: Sequence[SemanticClass], header: Header, vision_msgs: Any
+) -> Any:
+    """Return the names of the label ids as vision_msgs/LabelInfo.
+
+    vision_msgs: the module vision_msgs.msg; None, where it is not installed, gives the same as
+    JSON in a std_msgs/String: {"class_map": [{"class_id": 0, "class_name": "road"}, ...],
+    "threshold": 0.0}.
+    """
+    if vision_msgs is None:
+        named = [{'class_id': c.id, 'class_name': c.name} for c in classes]
+        return String(data=json.dumps({'class_map': named, 'threshold': 0.0}))
+    info = vision_msgs.LabelInfo(header=header, threshold=0.0)
+    info.class_map = [vision_msgs.VisionClass(class_id=c.id, class_name=c.name) for c in classes]
     return info
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import ModelContract, load_contract, model_name
 from lightdepth_ros.engines import OUTPUTS, Engine, Report, load_engine
-from lightdepth_ros.errors import ConfigError, ContractError
+from lightdepth_ros.errors import ConfigError, ContractError, EngineError
 from lightdepth_ros.loading import contract_path, perception_of
 from lightdepth_ros.perception import Perception
 
@@ -48,6 +48,7 @@ class ModelSet:
         self._report = report
         self._engines: dict[str, Engine] = {}
         self._loading = threading.Lock()
+        self._closed = False
 
     def loaded(self, config: NodeConfig) -> bool:
         """Return whether `perception` would answer at once."""
@@ -72,6 +73,8 @@ class ModelSet:
         Raises ConfigError, ContractError or EngineError.
         """
         with self._loading:
+            if self._closed:
+                raise EngineError('the models were freed meanwhile')
             engine = self._engines.get(config.output_resolution)
             if engine is None:
                 self.check(config)
@@ -82,6 +85,7 @@ class ModelSet:
     def close(self) -> None:
         """Free all engines; nothing may run them any more."""
         with self._loading:
+            self._closed = True
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()

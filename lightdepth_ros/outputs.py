@@ -12,17 +12,23 @@ import numpy as np
 from lightdepth_ros import messages
 from lightdepth_ros.classes import palette
 from lightdepth_ros.cloud import points
-from lightdepth_ros.perception import Frame
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.draw import color_depth
+from lightdepth_ros.navigation import class_mask, clearing_points, obstacle_points
+from lightdepth_ros.prediction import Prediction
 
 
 class Result:
     """One frame's outputs with the header of its image; what several messages share is made
     once."""
 
-    def __init__(self, frame: Frame, header: Any) -> None:
+    def __init__(
+        self, prediction: Prediction, rgb: np.ndarray | None, header: Any, config: NodeConfig
+    ) -> None:
+        self.prediction = prediction
         self.header = header
-        self.prediction = frame.prediction
-        self._rgb = frame.rgb
+        self.config = config
+        self._rgb = rgb
 
     @property
     def rgb(self) -> np.ndarray:
@@ -35,6 +41,12 @@ class Result:
         """(h, w) uint8; only for outputs that need 'label'."""
         assert self.prediction.label_id is not None
         return self.prediction.label_id
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(h, w) uint8; only for outputs that need 'confidence'."""
+        assert self.prediction.confidence is not None
+        return self.prediction.confidence
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -93,7 +105,34 @@ def _points(result: Result) -> Any:
     return messages.points_to_cloud(result.points, result.header)
 
 
+def _depth_mm(result: Result) -> Any:
+    return messages.depth_to_mm_image(result.prediction.depth_m, result.header)
+
+
+def _preview(result: Result) -> Any:
+    return messages.rgb_to_image(color_depth(result.prediction.depth_m), result.header)
+
+
+def _confidence(result: Result) -> Any:
+    return messages.mono_to_image(result.confidence, result.header)
+
+
+def _obstacles(result: Result) -> Any:
+    config = result.config
+    passable = class_mask((*config.classes_ground, *config.classes_ignore))
+    return messages.points_to_cloud(obstacle_points(result.points, passable), result.header)
+
+
+def _clearing(result: Result) -> Any:
+    config = result.config
+    cloud = clearing_points(
+        result.points, result.prediction, config.max_range_m, class_mask(config.classes_ignore)
+    )
+    return messages.points_to_cloud(cloud, result.header)
+
+
 IMAGE = 'sensor_msgs/msg/Image'
+CLOUD2 = 'sensor_msgs/msg/PointCloud2'
 OUTPUTS = (
     Output(
         'depth/image',
@@ -105,9 +144,21 @@ OUTPUTS = (
         '-Inf: nearer than `min_range_m`.',
     ),
     Output(
+        'depth/image_mm',
+        IMAGE,
+        DEPTH,
+        False,
+        _depth_mm,
+        '16UC1, the same in millimetres; 0: no reading (unknown, sky, out of range, beyond '
+        '65.535 m).',
+    ),
+    Output(
+        'depth/preview', IMAGE, DEPTH, False, _preview, 'rgb8, the same in colours, to look at.'
+    ),
+    Output(
         'depth/camera_info',
         'sensor_msgs/msg/CameraInfo',
-        DEPTH,
+        frozenset(),
         False,
         _camera_info,
         'Calibration of all outputs: size, K and P of the published pixels, no distortion. K is 0 '
@@ -133,13 +184,38 @@ OUTPUTS = (
         'rgb8, the same in the colours of Cityscapes, to look at.',
     ),
     Output(
+        'semantic/confidence',
+        IMAGE,
+        frozenset({'confidence'}),
+        False,
+        _confidence,
+        'mono8, 0 to 255: how sure the network is of the depth.',
+    ),
+    Output(
         'points',
-        'sensor_msgs/msg/PointCloud2',
+        CLOUD2,
         CLOUD,
         True,
         _points,
         'Organised cloud with x y z (m) rgb label confidence; x y z are NaN where depth is not '
         'finite. Needs calibration.',
+    ),
+    Output(
+        'points_obstacles',
+        CLOUD2,
+        CLOUD,
+        True,
+        _obstacles,
+        '`points` without `classes_ground` and `classes_ignore`: what a costmap should mark.',
+    ),
+    Output(
+        'points_clearing',
+        CLOUD2,
+        CLOUD,
+        True,
+        _clearing,
+        '`points` without `classes_ignore`, and with a point at depth `max_range_m` where depth '
+        'is +Inf: what a costmap should clear along.',
     ),
 )
 """All outputs of a frame; they share one header and one height x width."""

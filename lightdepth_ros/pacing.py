@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-
 EARLY = 0.25
 """Share of a period by which a frame may come early: cameras jitter, and refusing the early frame
 of a camera that runs at the limit would halve its rate for a moment."""

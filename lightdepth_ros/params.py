@@ -12,8 +12,9 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from lightdepth_ros.config import NodeConfig, Setting, settings
+from lightdepth_ros.config import NodeConfig, Setting, Value, settings
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.setting import as_setting
 
 
 def descriptor(setting: Setting) -> ParameterDescriptor:
@@ -41,6 +42,11 @@ def rule(setting: Setting) -> str:
     return ' '.join(part for part in (choices, fixed) if part)
 
 
+def to_ros(value: Value) -> bool | int | float | str | list[str]:
+    """Return a setting's value as rclpy takes it: lists for tuples."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def declare(node: Node) -> NodeConfig:
     """Declare every setting and return what the user's files and arguments say.
 
@@ -49,14 +55,16 @@ def declare(node: Node) -> NodeConfig:
     values = {}
     for setting in settings():
         try:
-            parameter = node.declare_parameter(setting.name, setting.default, descriptor(setting))
+            parameter = node.declare_parameter(
+                setting.name, to_ros(setting.default), descriptor(setting)
+            )
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             hint = ' Write a decimal point.' if isinstance(setting.default, float) else ''
             raise ConfigError(
                 f'{error}.{hint} {setting.name} means: {setting.help} Correct the parameter file '
                 'or argument that sets it.'
             ) from error
-        values[setting.name] = parameter.value
+        values[setting.name] = as_setting(parameter.value)
     return NodeConfig(**values)
 
 
@@ -72,11 +80,12 @@ def changed(config: NodeConfig, parameters: Iterable[Parameter], configured: boo
         setting = known.get(parameter.name)
         if setting is None:
             continue
-        if configured and setting.fixed and parameter.value != getattr(config, setting.name):
+        value = as_setting(parameter.value)
+        if configured and setting.fixed and value != getattr(config, setting.name):
             raise ConfigError(
                 f'{setting.name} cannot change while the node is configured: {setting.fixed}. '
                 'Run `ros2 lifecycle set <node> deactivate` and `cleanup`, set it, then '
                 '`configure` and `activate`.'
             )
-        changes[setting.name] = parameter.value
+        changes[setting.name] = value
     return dataclasses.replace(config, **changes)

@@ -98,7 +98,8 @@ class Perception:
         started = perf_counter()
         prepared = self._preprocessor.prepare(rgb, view)
         ready = perf_counter()
-        raw = self._engine.run(prepared.batch, self._wanted(outputs))
+        wanted = self._wanted(outputs)
+        raw = self._engine.run(prepared.batch, wanted) if wanted else {}
         inferred = perf_counter()
         prediction = self._finish(raw, prepared, outputs)
         small = None

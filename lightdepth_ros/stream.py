@@ -4,6 +4,7 @@ publishers, logs and clocks are handed in, so that all of it is tested without R
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from lightdepth_ros.outputs import OUTPUTS, Output, Result, needed
 from lightdepth_ros.pacing import RateLimit
 from lightdepth_ros.pipeline import Pipeline
 from lightdepth_ros.placement import plan
+from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.temporal import TemporalFilter
 from lightdepth_ros.voice import Voice
 
 LOST_VIEW_WARNING = 0.1
@@ -58,10 +61,12 @@ class Stream:
         image_type: str,
         info_topic: str,
         publishers: Mapping[str, Publisher],
+        mismatches: dict[str, str],
         voice: Voice,
         clock_ns: Callable[[], int],
     ) -> None:
-        """publishers: one for each topic of OUTPUTS. clock_ns: the clock of the image stamps."""
+        """publishers: one for each topic of OUTPUTS. mismatches: topic -> whose QoS does not fit,
+        filled in from outside. clock_ns: the clock of the image stamps."""
         self.name = name
         self.image_topic = image_topic
         self.image_type = image_type
@@ -69,8 +74,10 @@ class Stream:
         self.counters = FrameCounters()
         self.calibration = Calibration(image_topic, info_topic)
         self.publishers = publishers
+        self.mismatches = mismatches
         self._voice = voice
         self._clock_ns = clock_ns
+        self._temporal = TemporalFilter()
         self._limit = RateLimit(0.0)
         self._limit_hz = 0.0
         self._active_since_s = time.perf_counter()
@@ -131,7 +138,10 @@ class Stream:
             return
         self._tell_lost_view(size_hw, pipeline)
         frame = pipeline.perception.predict(rgb, view, needed(wanted))
-        result = Result(frame, waiting.msg.header)
+        self._tell_strange_lens(frame.prediction, pipeline)
+        header = waiting.msg.header
+        prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
+        result = Result(prediction, frame.rgb, header, pipeline.config)
         for output in wanted:
             self.publishers[output.topic].publish(output.build(result))
         self._count_published(waiting, frame.timings_ms['engine'])
@@ -142,6 +152,11 @@ class Stream:
 
     def _wanted(self) -> list[Output]:
         return [o for o in OUTPUTS if self.publishers[o.topic].get_subscription_count() > 0]
+
+    def _steadied(self, prediction: Prediction, stamp: Any, config: NodeConfig) -> Prediction:
+        stamp_s = stamp.sec + stamp.nanosec * 1e-9
+        depth_m = self._temporal.apply(prediction.depth_m, stamp_s, config.temporal_filter)
+        return dataclasses.replace(prediction, depth_m=depth_m)
 
     def _count_published(self, waiting: Waiting, engine_ms: float) -> None:
         now_s = time.perf_counter()
@@ -160,6 +175,22 @@ class Stream:
             'depth is only right up to a constant factor, and no cloud is published. Publish a '
             'camera_info with K, or set horizontal_fov_deg.',
         )
+
+    def _tell_strange_lens(self, prediction: Prediction, pipeline: Pipeline) -> None:
+        contract = pipeline.perception.engine.contract
+        trained = contract.training.get('config', {})
+        bounds = trained.get('focal_min_px'), trained.get('focal_max_px')
+        if prediction.camera is None or None in bounds:
+            return
+        focal_px = prediction.camera.focal_px * contract.stride
+        if not bounds[0] <= focal_px <= bounds[1]:
+            self._voice.warn_once(
+                f'strange lens {self.image_topic}',
+                f'{self.image_topic}: the focal length is {focal_px:.0f} px of the network input; '
+                f'the model was trained on {bounds[0]:.0f} to {bounds[1]:.0f}. Depth may be worse '
+                'than its documentation says: set input_width and input_height (or fit) so that '
+                'it comes into that range, and check with `lightdepth scale`.',
+            )
 
     def _tell_lost_view(self, size_hw: tuple[int, int], pipeline: Pipeline) -> None:
         config = pipeline.config

@@ -3,18 +3,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header, String
 
+from lightdepth_ros.classes import SemanticClass
+from lightdepth_ros.messages import classes_to_label_info
 from lightdepth_ros.outputs import OUTPUTS
 from lightdepth_ros.stream import Stream
 from lightdepth_ros.voice import Voice
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+try:
+    import vision_msgs.msg as vision_msgs
+except ImportError:  # not part of ros-base
+    vision_msgs = None
 
 MESSAGE_TYPES = {
     'sensor_msgs/msg/Image': Image,
@@ -34,6 +53,13 @@ RELIABLE = QoSProfile(
     depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
 """Reaches reliable and best effort consumers."""
+LATCHED = QoSProfile(
+    depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Late subscribers get the last message."""
 OVERRIDABLE = QoSOverridingOptions(
     policy_kinds=(
         QoSPolicyKind.HISTORY,
@@ -69,27 +95,28 @@ class OpenPublisher:
                 raise
 
 
-def open_stream(node: LifecycleNode, transport: str, voice: Voice) -> Stream:
-    """Create the publishers of a camera and return its stream. transport: key of INPUTS."""
+def open_stream(node: LifecycleNode, camera: str, transport: str, voice: Voice) -> Stream:
+    """Create the publishers of a camera and return its stream.
+
+    camera: the namespace of its topics below the node's; '' = none. transport: key of INPUTS.
+    """
+    prefix = f'{camera}/' if camera else ''
     suffix, _, image_type = INPUTS[transport]
-    publishers = {
-        output.topic: OpenPublisher(
-            node.create_lifecycle_publisher(
-                MESSAGE_TYPES[output.message_type],
-                output.topic,
-                RELIABLE,
-                qos_overriding_options=OVERRIDABLE,
-            ),
-            node.context.ok,
-        )
-        for output in OUTPUTS
-    }
+    mismatches: dict[str, str] = {}
+    publishers: dict[str, OpenPublisher] = {}
+    for output in OUTPUTS:
+        topic = prefix + output.topic
+        message_type = MESSAGE_TYPES[output.message_type]
+        publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches)
+        publishers[output.topic] = OpenPublisher(publisher, node.context.ok)
+    name = node.get_fully_qualified_name()
     return Stream(
-        name=node.get_fully_qualified_name(),
-        image_topic=node.resolve_topic_name('image') + suffix,
+        name=f'{name}: {camera}' if camera else name,
+        image_topic=node.resolve_topic_name(f'{prefix}image') + suffix,
         image_type=image_type,
-        info_topic=node.resolve_topic_name('camera_info'),
+        info_topic=node.resolve_topic_name(f'{prefix}camera_info'),
         publishers=publishers,
+        mismatches=mismatches,
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
     )
@@ -102,6 +129,18 @@ def close_stream(node: LifecycleNode, stream: Stream) -> None:
             node.destroy_lifecycle_publisher(publisher.publisher)
 
 
+def open_label_info(node: LifecycleNode, camera: str) -> Any:
+    """Create the latched publisher of the class names; `label_info` makes its message."""
+    topic = f'{camera}/semantic/label_info' if camera else 'semantic/label_info'
+    message_type = String if vision_msgs is None else vision_msgs.LabelInfo
+    return _open_publisher(node, message_type, topic, LATCHED, {})
+
+
+def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
+    """Return the message for the publisher of `open_label_info`."""
+    return classes_to_label_info(classes, header, vision_msgs)
+
+
 def subscribe(
     node: LifecycleNode, stream: Stream, transport: str, on_image: Callable[[Any], None]
 ) -> list[Any]:
@@ -112,7 +151,34 @@ def subscribe(
     )
     return [
         node.create_subscription(
-            message_type, topic, callback, NEWEST_ONLY, qos_overriding_options=OVERRIDABLE
+            message_type,
+            topic,
+            callback,
+            NEWEST_ONLY,
+            qos_overriding_options=OVERRIDABLE,
+            event_callbacks=_watch(SubscriptionEventCallbacks, topic, stream.mismatches),
         )
         for message_type, topic, callback in topics
     ]
+
+
+def _open_publisher(
+    node: LifecycleNode, message_type: Any, topic: str, qos: QoSProfile, noted: dict[str, str]
+) -> Any:
+    return node.create_lifecycle_publisher(
+        message_type,
+        topic,
+        qos,
+        qos_overriding_options=OVERRIDABLE,
+        event_callbacks=_watch(PublisherEventCallbacks, node.resolve_topic_name(topic), noted),
+    )
+
+
+def _watch(event_callbacks: Any, topic: str, noted: dict[str, str]) -> Any:
+    """Note in `noted` when somebody on `topic` asks for another QoS than ours."""
+
+    def on_incompatible(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        noted[topic] = f'{event.total_count} with another {policy.lower()}'
+
+    return event_callbacks(incompatible_qos=on_incompatible)

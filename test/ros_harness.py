@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,19 @@ def node_command() -> list[str]:
 class NodeProcess:
     """depth_node as a process. Leaving the `with` block kills it, whatever has happened."""
 
-    def __init__(self, env: dict[str, str], *ros_args: str, **parameters: Any) -> None:
+    def __init__(
+        self,
+        env: dict[str, str],
+        *ros_args: str,
+        command: Sequence[str] | None = None,
+        **parameters: Any,
+    ) -> None:
+        """command: starts the node; None = `node_command()`."""
         arguments = [*ros_args]
         for name, value in parameters.items():
             arguments += ['-p', f'{name}:={json.dumps(value)}']
         self._process = subprocess.Popen(
-            [*node_command(), '--ros-args', *arguments],
+            [*(command or node_command()), '--ros-args', *arguments],
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,
@@ -117,15 +124,22 @@ class NodeProcess:
 
 
 class Peer:
-    """A ROS node in the test: camera, consumer and operator of a depth node."""
+    """A ROS node in the test: camera, consumer and operator of a depth node.
 
-    def __init__(self, namespace: str = '', node_name: str = 'depth_node') -> None:
+    namespace: of its topics. depth_node: full name of the node under test. camera: which of the
+    node's statistics to read.
+    """
+
+    def __init__(
+        self, namespace: str = '', depth_node: str = '/depth_node', camera: int = 0
+    ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = rclpy.create_node('peer', namespace=namespace, context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
-        self._depth_node = f'{namespace}/{node_name}'
+        self._depth_node = depth_node
+        self._camera = camera
         camera_qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         self._image = self.node.create_publisher(Image, 'image', camera_qos)
         self._info = self.node.create_publisher(CameraInfo, 'camera_info', camera_qos)
@@ -200,7 +214,7 @@ class Peer:
         got = self.received[f'{self._depth_node}/stats']
         got.clear()
         self.spin_until(lambda: got, 'statistics')
-        stats: dict[str, Any] = json.loads(got[-1].data)[0]
+        stats: dict[str, Any] = json.loads(got[-1].data)[self._camera]
         return stats
 
     def new_diagnostics(self) -> Any:

@@ -36,6 +36,12 @@ def test_input_hw_is_height_then_width():
         ('min_range_m', 90.0, 'min_range_m is 90.0 and max_range_m 80.0'),
         ('horizontal_fov_deg', 0.5, 'must be at least 1 degree'),
         ('autostart', 1, 'autostart is 1, of type int; it must be of type bool'),
+        ('fit', '', "fit is ''; it must be one of"),
+        ('classes_ground', ('road', 'moon'), "classes_ground is 'moon'; it must be one of road"),
+        ('classes_ground', 'road', 'of type str; it must be of type tuple'),
+        ('cameras', ('front', 'front'), 'must name each camera once'),
+        ('cameras', ('front/left',), "cameras has the name 'front/left'"),
+        ('cameras', (), 'must name each camera once'),
         ('model', 3, 'model is 3, of type int; it must be of type str'),
     ],
 )

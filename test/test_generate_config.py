@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.setting import as_setting
 from tools.generate_config import main, outdated, parameters_md
 from tools.ros_env import ROOT
 
@@ -23,7 +24,8 @@ def test_topic_docs_are_up_to_date():
 
 def test_parameter_file_holds_every_parameter_at_its_default():
     loaded = yaml.safe_load((ROOT / 'config' / 'depth.yaml').read_text(encoding='utf-8'))
-    assert NodeConfig(**loaded['/**']['ros__parameters']) == NodeConfig()
+    values = {name: as_setting(value) for name, value in loaded['/**']['ros__parameters'].items()}
+    assert NodeConfig(**values) == NodeConfig()
 
 
 def test_an_outdated_file_is_found(monkeypatch):

@@ -28,6 +28,7 @@ def health(**changes) -> Health:
         calibration='640x480, focal length 500.0 px, no distortion',
         subscribers={'depth/image': 1, 'points': 0},
         complaint='',
+        mismatches={},
         silence='',
         last_error='',
     )
@@ -44,6 +45,11 @@ def health(**changes) -> Health:
             {'news': {'bad_image': 3, 'rate_limit': 2}, 'last_error': 'step is 17'},
             WARN,
             'frames dropped: bad_image 3. step is 17',
+        ),
+        (
+            {'mismatches': {'/points': '1 with another durability'}},
+            WARN,
+            'QoS does not fit on /points (1 with another durability)',
         ),
         ({'silence': 'no image for 3 s'}, ERROR, 'no image for 3 s'),
         ({'state': 'inactive', 'silence': 'x'}, WARN, 'inactive: no image is processed'),

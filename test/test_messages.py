@@ -2,7 +2,9 @@
 """Messages carry arrays there and back unchanged, and no message can break the message layer."""
 
 import array
+import json
 import os
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from std_msgs.msg import Header
 from lightdepth_ros import messages
 from lightdepth_ros.calibration import KINDS, describe, view_of
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.cloud import POINT
 from lightdepth_ros.encodings import ENCODINGS, MAX_SIDE_PX
 from lightdepth_ros.errors import BadCameraError, BadImageError
@@ -89,6 +92,21 @@ def test_list_of_points_becomes_a_cloud_of_one_row():
     assert messages.points_to_cloud(np.zeros(5, POINT), HEADER).height == 1
     empty = messages.points_to_cloud(np.zeros(0, POINT), HEADER)
     assert (empty.height, empty.width, len(empty.data)) == (1, 0, 0)
+
+
+def test_label_names_are_latched_json_where_vision_msgs_is_missing():
+    text = messages.classes_to_label_info(CLASSES, HEADER, None).data
+    assert json.loads(text)['class_map'][10] == {'class_id': 10, 'class_name': 'sky'}
+
+
+def test_label_names_are_label_info_where_vision_msgs_is_installed():
+    fake = SimpleNamespace(LabelInfo=SimpleNamespace, VisionClass=SimpleNamespace)
+    info = messages.classes_to_label_info(CLASSES, HEADER, fake)
+    assert info.header == HEADER
+    assert [(c.class_id, c.class_name) for c in info.class_map][:2] == [
+        (0, 'road'),
+        (1, 'sidewalk'),
+    ]
 
 
 SIDES = st.one_of(st.integers(0, 40), st.sampled_from([0, 1, MAX_SIDE_PX, 65535, 2**32 - 1]))

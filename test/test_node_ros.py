@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """depth_node as its own process, over real DDS: what users see, in the order they meet it."""
 
+import json
 import signal
+import sys
 
 import cv2
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 
 pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_harness import OUTPUT_TYPES, NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
 from lightdepth_ros import messages
@@ -56,6 +60,16 @@ def frame(peer: Peer, red: int = 40, green: int = 11, camera: Camera | None = CA
     rgb[:] = (red, green, 200)
     info = messages.camera_to_info(camera, (320, 480), header)
     return header, messages.rgb_to_image(rgb, header), info
+
+
+def latched(peer: Peer, topic: str) -> dict:
+    """Return the JSON that a latched String topic holds."""
+    got: list = []
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    subscription = peer.node.create_subscription(String, topic, got.append, qos)
+    peer.spin_until(lambda: got, topic)
+    peer.node.destroy_subscription(subscription)
+    return json.loads(got[0].data)
 
 
 def exact(stats: dict) -> bool:
@@ -185,6 +199,24 @@ def test_parameter_changes_the_output(node, peer):
     assert depths[0] == pytest.approx(2 * depths[1])
 
 
+def test_label_names_reach_who_comes_late(node, peer):
+    assert latched(peer, 'semantic/label_info')['class_map'][11]['class_name'] == 'person'
+
+
+def test_consumer_with_another_qos_is_named_in_diagnostics(node, peer):
+    wants_history = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    peer.node.create_subscription(Image, 'depth/preview', print, wants_history)
+    peer.listen('depth/image')
+
+    def message() -> str:
+        _, image, info = frame(peer)
+        peer.send(image, info)
+        return peer.new_diagnostics().message
+
+    peer.spin_until(lambda: 'QoS does not fit' in message(), 'the mismatch in diagnostics')
+    assert '/depth/preview' in message()
+
+
 def test_silence_is_explained(node, peer):
     peer.spin_until(
         lambda: 'no image for' in peer.new_diagnostics().message, 'the diagnosis of silence'
@@ -261,7 +293,10 @@ def test_wrong_parameter_at_start_ends_with_two_and_a_sentence(ros_env):
 def test_shipped_parameter_file_namespace_and_compressed_images_work(models, ros_env):
     arguments = ['--params-file', str(ROOT / 'config' / 'depth.yaml'), '-r', '__ns:=/front']
     parameters = {'model': str(models), 'output_resolution': 'M', 'image_transport': 'compressed'}
-    with NodeProcess(ros_env, *arguments, **parameters) as node, Peer('/front') as peer:
+    with (
+        NodeProcess(ros_env, *arguments, **parameters) as node,
+        Peer('/front', '/front/depth_node') as peer,
+    ):
         node.wait_for('ready:')
         assert '/front/image/compressed' in node.log
         peer.wait_for_subscriber()
@@ -276,3 +311,47 @@ def test_shipped_parameter_file_namespace_and_compressed_images_work(models, ros
         assert (got['depth/image'].height, got['depth/image'].width) == (80, 120)
         shown = messages.image_to_rgb(got['rgb/image']).astype(int)
         assert np.abs(shown - (40, 11, 200)).max() <= 4
+
+
+def test_several_cameras_share_one_model_and_an_unplugged_one_hurts_nobody(models, ros_env):
+    with (
+        NodeProcess(ros_env, model=str(models), cameras=['front', 'left', 'unplugged']) as node,
+        Peer('/front', camera=0) as front,
+        Peer('/left', camera=1) as left,
+        Peer('/unplugged', camera=2) as unplugged,
+    ):
+        node.wait_for('ready:')
+        for peer, red in ((front, 20), (left, 60)):
+            peer.wait_for_subscriber()
+            peer.listen('depth/image')
+            header, image, info = frame(peer, red)
+            peer.send(image, info)
+            got = peer.wait_for_result(['depth/image'], header)
+            expected_m = red * DEPTH_PER_RED_M * CAMERA.fx / CANONICAL_FOCAL_PX
+            depth_m = messages.image_to_array(got['depth/image'])
+            np.testing.assert_allclose(depth_m, expected_m, rtol=1e-5)
+        assert exact(front.new_stats())
+        stats = unplugged.new_stats()
+        assert (stats['name'], stats['received']) == ('/depth_node: unplugged', 0)
+
+
+SLOW_START = """
+import sys, time
+from lightdepth_ros import model_set
+def load_engine(*args, **kwargs):
+    print('building the engine', flush=True)
+    time.sleep(600)
+model_set.load_engine = load_engine
+from lightdepth_ros.depth_node import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_the_middle_of_an_engine_build_ends_the_node_with_zero(models, ros_env, number):
+    command = [sys.executable, '-c', SLOW_START]
+    with NodeProcess(ros_env, command=command, model=str(models)) as node:
+        node.wait_for('building the engine')
+        code, seconds = node.stop(number)
+        assert code == 0, node.log
+        assert seconds < QUICK_S

@@ -56,7 +56,7 @@ def test_two_values_that_only_fit_together_are_accepted_together():
 @pytest.mark.parametrize('name', [s.name for s in settings() if s.fixed])
 def test_fixed_setting_cannot_change_while_configured_and_the_reason_is_told(name):
     setting = SETTINGS[name]
-    others = {bool: False, int: 64, str: 'other'}
+    others = {bool: False, int: 64, str: 'other', tuple: ('front',)}
     value = setting.choices[-1] if setting.choices else others[type(setting.default)]
     with pytest.raises(ConfigError, match=setting.fixed):
         changed(NodeConfig(), [Parameter(name, value=value)], configured=True)

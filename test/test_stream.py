@@ -76,6 +76,7 @@ class World:
             image_type='sensor_msgs/msg/Image',
             info_topic='/camera_info',
             publishers=self.publishers,
+            mismatches={},
             voice=Voice(self.warnings.append, self.errors.append),
             clock_ns=lambda: 100_700_000_000,
         )
@@ -146,6 +147,9 @@ def test_values_are_those_of_the_model_for_this_cameras_focal_length(world):
     np.testing.assert_allclose(points['z'], metres(40), rtol=1e-5)
     assert (points['label'] == 11).all()
     assert (points['confidence'] == 200).all()
+    assert (messages.image_to_array(world.sent('semantic/confidence')) == 200).all()
+    mm = messages.image_to_array(world.sent('depth/image_mm'))
+    np.testing.assert_allclose(mm, metres(40) * 1000, atol=0.6)
     info = world.sent('depth/camera_info')
     assert info.k[0] == pytest.approx(250.0)
     assert info.k[2] == pytest.approx((239.5 + 0.5) / 2 - 0.5)
@@ -157,6 +161,40 @@ def test_sky_is_infinitely_far_whoever_listens(world):
         world.listen(*topics)
         world.feed(image(green=10))
         assert np.isposinf(messages.image_to_array(world.sent('depth/image'))).all()
+
+
+def test_obstacle_and_clearing_clouds_follow_the_class_settings(world):
+    world.listen('points_obstacles', 'points_clearing')
+    world.calibrate(CAMERA)
+
+    def finite(**settings) -> tuple[bool, bool]:
+        world.config = dataclasses.replace(NodeConfig(), camera_info_timeout_s=0.0, **settings)
+        world.feed(image(green=0))  # road
+        clouds = [world.sent(t) for t in ('points_obstacles', 'points_clearing')]
+        return tuple(bool(np.isfinite(messages.cloud_to_points(c)['z']).all()) for c in clouds)
+
+    assert finite() == (False, True)
+    assert finite(classes_ground=('sidewalk',)) == (True, True)
+    assert finite(classes_ground=('',), classes_ignore=('road',)) == (False, False)
+
+
+def test_sky_clears_at_the_maximum_range(world):
+    world.config = dataclasses.replace(world.config, max_range_m=33.0)
+    world.listen('points_clearing')
+    world.calibrate(CAMERA)
+    world.feed(image(green=10))
+    points = messages.cloud_to_points(world.sent('points_clearing'))
+    assert (points['z'] == 33.0).all()
+
+
+def test_temporal_filter_steadies_depth(world):
+    world.config = dataclasses.replace(world.config, temporal_filter=0.5)
+    world.listen('depth/image')
+    world.calibrate(CAMERA)
+    for red in (40, 42):
+        world.feed(image(red=red))
+    depth_m = messages.image_to_array(world.sent('depth/image'))
+    np.testing.assert_allclose(depth_m, np.sqrt(metres(40) * metres(42)), rtol=1e-5)
 
 
 def test_nothing_is_inferred_while_nobody_listens(world):
@@ -171,6 +209,10 @@ def test_nothing_is_inferred_while_nobody_listens(world):
         ('depth/image', ('depth', 'label')),
         ('semantic/image', ('label',)),
         ('semantic/color', ('label',)),
+        ('semantic/confidence', ('confidence',)),
+        ('rgb/image', None),
+        ('depth/camera_info', None),
+        ('points_obstacles', ('confidence', 'depth', 'label')),
         ('points', ('confidence', 'depth', 'label')),
     ],
 )
@@ -178,7 +220,7 @@ def test_only_what_is_listened_to_is_computed_and_built(world, topic, asked):
     world.listen(topic)
     world.calibrate(CAMERA)
     world.feed(image())
-    assert world.engine.asked == [asked]
+    assert world.engine.asked == ([] if asked is None else [asked])
     assert {t for t, publisher in world.publishers.items() if publisher.sent} == {topic}
 
 
@@ -320,6 +362,20 @@ def test_view_lost_by_cropping_is_told_once_with_the_remedy(world):
     assert len(told) == 1
     assert '55% of the 660x200 image' in told[0]
     assert 'Set fit to adapt' in told[0]
+
+
+def test_focal_length_unlike_the_training_is_told_once(world):
+    trained = {'config': {'focal_min_px': 300.0, 'focal_max_px': 950.0}}
+    world.engine.contract = dataclasses.replace(world.engine.contract, training=trained)
+    world.listen('depth/image')
+    world.calibrate(CAMERA)
+    world.feed(image())
+    assert world.warnings == []
+    for _ in range(2):
+        world.calibrate(dataclasses.replace(CAMERA, fx=200.0, fy=200.0))
+        world.feed(image())
+    assert len(world.warnings) == 1
+    assert '200 px of the network input; the model was trained on 300 to 950' in world.warnings[0]
 
 
 def test_age_is_counted_from_the_stamp_by_the_clock_of_the_stamps(world):

@@ -103,7 +103,8 @@ TOPICS_MD = """\
 <!-- {note} -->
 # Topics of depth_node
 
-All names are relative to the node's namespace and can be remapped.
+All names are relative to the node's namespace and can be remapped. With `cameras: [front, left]`
+each camera has all of them below its name: `front/image`, `front/depth/image`.
 
 ## Subscribed
 
@@ -130,6 +131,8 @@ subscriber at all nothing is inferred. All are reliable, keep last 2.
 | topic | type | what |
 |---|---|---|
 {outputs}
+| `semantic/label_info` | vision_msgs/msg/LabelInfo | Names of the label ids; reliable, transient \
+local, sent once. Where vision_msgs is not installed: the same as JSON in a std_msgs/msg/String. |
 | `/diagnostics` | diagnostic_msgs/msg/DiagnosticArray | Once a second: the worst thing going on, \
 in a sentence, and all numbers of `~/stats`. |
 | `~/stats` | std_msgs/msg/String | Once a second: JSON, a list with one object per camera. |

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds for costmaps: what to mark and what to clear; no messages.
+
+Nav2's costmap layers drop points that are not finite, so free space up to the sky or beyond the
+range has to be said with points: the clearing cloud puts them far away on the same rays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lightdepth_ros.classes import CLASS_ID
+from lightdepth_ros.prediction import Prediction
+
+
+def class_mask(names: Iterable[str]) -> np.ndarray:
+    """Return (256,) bool by label id: True for the classes of these names; '' is no class."""
+    mask = np.zeros(256, bool)
+    for name in names:
+        if name:
+            mask[CLASS_ID[name]] = True
+    return mask
+
+
+def obstacle_points(cloud: np.ndarray, passable: np.ndarray) -> np.ndarray:
+    """Return a copy of an (h, w) cloud.POINT array without positions where one may drive.
+
+    passable: (256,) bool by label id; x y z become NaN there. Pixels without a label stay: what
+    is not known to be ground may be an obstacle.
+    """
+    obstacles = cloud.copy()
+    _blank(obstacles, passable[cloud['label']])
+    return obstacles
+
+
+def clearing_points(
+    cloud: np.ndarray, prediction: Prediction, far_m: float, ignored: np.ndarray
+) -> np.ndarray:
+    """Return a copy of a prediction's (h, w) cloud with points where it sees infinitely far.
+
+    Pixels of depth +Inf get the point of their ray at depth `far_m`; unknown pixels and those
+    nearer than the range stay NaN, and so do the classes `ignored`, (256,) bool by label id.
+    """
+    assert prediction.camera is not None  # there would be no cloud
+    clearing = cloud.copy()
+    far = np.isposinf(prediction.depth_m)
+    rays = prediction.camera.rays()[far]
+    clearing['x'][far] = rays[:, 0] * np.float32(far_m)
+    clearing['y'][far] = rays[:, 1] * np.float32(far_m)
+    clearing['z'][far] = far_m
+    if ignored.any():
+        _blank(clearing, ignored[cloud['label']])
+    return clearing
+
+
+def _blank(cloud: np.ndarray, where: np.ndarray) -> None:
+    for axis in ('x', 'y', 'z'):
+        cloud[axis][where] = np.nan

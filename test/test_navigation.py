@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The obstacle cloud marks what is not ground; the clearing cloud reaches through open space."""
+
+import numpy as np
+import pytest
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import CLASS_ID, UNLABELLED
+from lightdepth_ros.cloud import points
+from lightdepth_ros.navigation import class_mask, clearing_points, obstacle_points
+from lightdepth_ros.prediction import Prediction
+
+CAMERA = Camera(4, 1, 10.0, 10.0, 0.0, 0.0)
+DEPTH_M = np.array([[5.0, 7.0, np.inf, np.nan]], np.float32)
+LABELS = np.array([[CLASS_ID['road'], CLASS_ID['person'], CLASS_ID['sky'], 255]], np.uint8)
+
+
+def scene(labels=LABELS, depth_m=DEPTH_M) -> tuple[Prediction, np.ndarray]:
+    prediction = Prediction(depth_m, labels, None, CAMERA)
+    return prediction, points(prediction, None)
+
+
+def test_obstacles_have_no_ground_and_keep_the_unlabelled():
+    _, cloud = scene(np.array([[0, 11, UNLABELLED, 1]], np.uint8), np.full((1, 4), 5, np.float32))
+    obstacles = obstacle_points(cloud, class_mask(['road', 'sidewalk', '']))
+    np.testing.assert_array_equal(np.isfinite(obstacles['z']), [[False, True, True, False]])
+    np.testing.assert_array_equal(np.isnan(obstacles['x']), np.isnan(obstacles['z']))
+    assert obstacles[0, 1] == cloud[0, 1]
+    assert np.isfinite(cloud['z']).all()
+
+
+def test_clearing_keeps_what_is_seen_and_puts_far_points_on_open_rays():
+    prediction, cloud = scene()
+    clearing = clearing_points(cloud, prediction, 80.0, class_mask([]))
+    np.testing.assert_allclose(clearing['z'], [[5.0, 7.0, 80.0, np.nan]])
+    np.testing.assert_allclose(clearing['x'], [[0.0, 0.7, 16.0, np.nan]], rtol=1e-6)
+
+
+def test_ignored_classes_neither_mark_nor_clear():
+    prediction, cloud = scene()
+    ignored = class_mask(['person', 'sky'])
+    clearing = clearing_points(cloud, prediction, 80.0, ignored)
+    np.testing.assert_array_equal(np.isfinite(clearing['z']), [[True, False, False, False]])
+    assert not np.isfinite(obstacle_points(cloud, ignored)['z'][0, 1])
+
+
+def test_unknown_class_name_is_an_error():
+    with pytest.raises(KeyError):
+        class_mask(['unicorn'])
