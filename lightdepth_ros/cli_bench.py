@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
         report = measure(matrix, shlex.join(['lightdepth', *sys.argv[1:]]), console)
     console.print(table(report))
     console.print(target_table(report))
+    if not any(row.gmac for row in report.rows):
+        print('GMAC and the matrix ceiling need the onnx package: pip install onnx')
     for name, reason in report.not_run.items():
         print(f'not run: {name}: {reason}')
     if args.json:

@@ -236,13 +236,13 @@ def test_loading_and_closing_again_and_again_does_not_gather_memory(load, tmp_pa
     path = make_tiny_model(tmp_path, 'L')
     image = picture(320, 480)
     resident_mib = []
-    for _ in range(16):
+    for _ in range(10):
         engine = load(path)
         engine.run(image)
         engine.close()
         resident_mib.append(psutil.Process().memory_info().rss / 2**20)
-    # One engine's buffers for this image are 2 MiB: a leak would show as 16 MiB or more.
-    assert resident_mib[-1] - resident_mib[7] < 10, resident_mib
+    # One engine's buffers for this image are 2 MiB: six of them leaking would be 12 MiB or more.
+    assert resident_mib[-1] - resident_mib[3] < 8, resident_mib
 
 
 # The numbers: against PyTorch in float64.
@@ -251,8 +251,10 @@ TOLERANCE = {
     # precision: (largest relative difference of depth, share of equal labels, confidence steps)
     'fp32': (1e-4, 0.999, 1),
     'fp16': (0.02, 0.98, 4),
-    'bf16': (0.10, 0.90, 32),
+    'bf16': (0.25, 0.90, 32),
 }
+"""On noise through untrained networks, whose depths reach from 2 m to 500 m: trained ones and
+photographs differ far less (see lightdepth_ros.golden)."""
 
 
 @pytest.mark.torch
@@ -305,7 +307,8 @@ def students(tmp_path_factory):
 
 
 def in_float64(torch, graph, image: np.ndarray) -> dict[str, np.ndarray]:
-    with torch.no_grad():
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(torch.Tensor, 'float', torch.Tensor.double)  # how the graph takes bytes
         arrays = graph.double()(torch.from_numpy(image))
     assert arrays[0].dtype == torch.float64
     return dict(zip(OUTPUTS, (a.numpy() for a in arrays), strict=True))

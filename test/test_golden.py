@@ -122,11 +122,11 @@ def test_engine_with_a_fault_is_refused_and_the_reason_named(tiny, fault):
 
 @pytest.mark.parametrize('precision', BOUNDS)
 def test_bound_of_each_precision_lets_its_rounding_pass_and_a_gross_fault_not(tiny, precision):
-    bits = {'fp32': 23, 'fp16': 10, 'bf16': 7}[precision]
+    bits = {'fp32': 23, 'fp16': 10, 'bf16': 7, 'int8': 7}[precision]
     rng = np.random.default_rng(0)
 
     def rounding(found):  # as ten layers leave it
-        noise = rng.uniform(-1, 1, found['depth'].shape) * 2.0**-bits * 5
+        noise = rng.uniform(-1, 1, found['depth'].shape) * 2.0**-bits * 2
         found['depth'] *= 1 + noise.astype(np.float32)
 
     reference = load_engine(tiny)

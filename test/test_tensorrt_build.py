@@ -150,6 +150,7 @@ def test_size_is_fixed_and_other_outputs_cost_nothing(network):
 def test_convolutions_are_lowered_and_the_exponential_is_not(network, precision, element):
     model = onnx.load_from_string(tensorrt_graph.prepare(network, HW, OUTPUTS, precision))
     constants = {t.name: t for t in model.graph.initializer}
+    assert constants.keys() <= {name for node in model.graph.node for name in node.input}
     produced = {o: n for n in model.graph.node for o in n.output}
     for node in model.graph.node:
         if node.op_type == 'Conv':

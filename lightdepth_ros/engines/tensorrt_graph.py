@@ -22,7 +22,8 @@ PRECISION_TYPE = {
 }
 """Precision name -> element type of everything between the first and the last convolution.
 
-A file with QuantizeLinear nodes (int8) is built as 'fp32': what is not quantised stays float32.
+A file with QuantizeLinear nodes is int8 whatever is asked for; the rest of it stays float32,
+because a cast between DequantizeLinear and a convolution would undo their fusion.
 """
 
 CONVOLUTIONS = ('Conv', 'ConvTranspose')
@@ -50,8 +51,10 @@ def prepare(
     constants_to_initializers(graph)
     drop_unused(graph)
     cast_bytes_to_float(graph)
-    if precision != 'fp32':
+    quantised = any(node.op_type == 'QuantizeLinear' for node in graph.node)
+    if precision != 'fp32' and not quantised:
         lower_precision(graph, PRECISION_TYPE[precision])
+        drop_unused(graph)  # the float32 weights that were replaced
     return bytes(model.SerializeToString())
 
 

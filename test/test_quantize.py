@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantising an exported student: what is quantised, how much it costs, who can read it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+onnx = pytest.importorskip('onnx')
+
+from lightdepth_ros.contract import ModelContract, file_sha256, load_contract  # noqa: E402
+from lightdepth_ros.engines import OUTPUTS, load_engine  # noqa: E402
+from lightdepth_ros.errors import DataError  # noqa: E402
+from lightdepth_ros.golden import golden_image, load_checked  # noqa: E402
+from training import export, quantize  # noqa: E402
+from training.students.plain import PlainStudent  # noqa: E402
+
+pytestmark = pytest.mark.torch
+HW = (96, 160)
+
+
+@pytest.fixture(scope='module')
+def frames(tmp_path_factory):
+    """A folder of four camera images: the golden one at other sizes and brightnesses."""
+    cv2 = pytest.importorskip('cv2')
+    folder = tmp_path_factory.mktemp('frames')
+    for index, (height, width) in enumerate([(96, 160), (120, 160), (200, 320), (96, 128)]):
+        image = golden_image((height, width))[0] // (1 + index % 2)
+        cv2.imwrite(str(folder / f'{index}.png'), image[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope='module')
+def student(tmp_path_factory):
+    """The contract of an untrained plain student at exit M, which takes 160x96."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('student')
+    net = PlainStudent(19, confidence=True).eval().reparameterised().detach('M')
+    path = folder / 'lightdepth_plain_M.onnx'
+    path.write_bytes(export.onnx_bytes(export.Graph(net).eval()))
+    contract = ModelContract(
+        student='plain',
+        exit='M',
+        onnx_file=path.name,
+        onnx_sha256=file_sha256(path),
+        canonical_focal_px=600.0,
+        depth_range_m=(0.3, 200.0),
+        input_hw=HW,
+    )
+    path.with_suffix('.json').write_text(contract.to_json(), encoding='utf-8')
+    return path.with_suffix('.json')
+
+
+@pytest.fixture(scope='module', params=['cpu', 'tensorrt'])
+def quantised(request, student, frames, tmp_path_factory):
+    out = tmp_path_factory.mktemp('out')
+    return request.param, quantize.quantize(student, frames, out, 4, request.param)
+
+
+def test_quantised_file_answers_nearly_as_before(student, quantised):
+    image = golden_image(HW)
+    before = load_engine(student).run(image)
+    after = load_engine(quantised[1]).run(image)
+    # An untrained network's depths span a factor of 100, so its errors are judged by that span.
+    apart = np.abs(np.log(after['depth'] / before['depth']))
+    span = np.log(before['depth']).std()
+    assert 0 < np.median(apart) < 0.15 * span
+    pair = np.log(after['depth']).ravel(), np.log(before['depth']).ravel()
+    assert np.corrcoef(*pair)[0, 1] > 0.98
+    assert np.mean(after['label'] == before['label']) > 0.85
+
+
+def test_contract_says_what_it_is_and_whence_it_came(student, quantised):
+    before, after = load_contract(student), load_contract(quantised[1])
+    assert after.training['precision'] == 'int8'
+    assert after.training['quantised_from'] == before.onnx_sha256
+    assert quantised[0] in after.training['calibration']
+    assert after.onnx_sha256 != before.onnx_sha256
+    assert (after.exit, after.input_hw) == (before.exit, before.input_hw)
+
+
+def test_first_convolution_and_heads_stay_float_and_the_rest_does_not(quantised):
+    contract = load_contract(quantised[1])
+    model = onnx.load(quantised[1].parent / contract.onnx_file)
+    produced = {o: n for n in model.graph.node for o in n.output}
+    kinds = []
+    for node in model.graph.node:
+        if node.op_type == 'Conv':
+            source = produced.get(node.input[1])
+            kinds.append('int8' if source is not None else 'float')
+    assert kinds[0] == 'float'
+    assert kinds[-2:] == ['float', 'float']
+    assert set(kinds[1:-2]) == {'int8'}
+    assert len(kinds) >= 12
+
+
+def test_weights_shrink_to_a_quarter(student, quantised):
+    before = student.parent / load_contract(student).onnx_file
+    after = quantised[1].parent / load_contract(quantised[1]).onnx_file
+    assert after.stat().st_size < 0.4 * before.stat().st_size
+
+
+def test_openvino_agrees_with_onnxruntime_on_the_quantised_file(quantised):
+    pytest.importorskip('openvino')
+    engine, verdict = load_checked(quantised[1], 'openvino')
+    assert verdict.passed, verdict.text
+    assert 'openvino int8' in verdict.text
+    engine.close()
+
+
+def test_tensorrt_builds_the_file_made_for_it(quantised):
+    trt = pytest.importorskip('tensorrt_rtx')
+    from lightdepth_ros.engines.tensorrt_build import build_engine
+    from lightdepth_ros.engines.tensorrt_graph import prepare
+
+    target, path = quantised
+    if target != 'tensorrt':
+        pytest.skip('unsigned activations are for CPUs')
+    onnx_path = path.parent / load_contract(path).onnx_file
+    model = prepare(onnx_path, HW, OUTPUTS, 'fp16')
+    assert len(build_engine(trt, model, 'fp16', '8.9', lambda line: None)) > 100_000
+
+
+def test_folder_without_images_is_an_error(student, tmp_path):
+    with pytest.raises(DataError, match='no picture'):
+        list(quantize.calibration_images(tmp_path, load_contract(student), 4))
+
+
+def test_command_writes_the_model_and_names_mistakes(student, frames, tmp_path, capsys):
+    words = [str(student), '--count', '2', '--out', str(tmp_path)]
+    assert quantize.main([*words, '--frames', str(frames)]) == 0
+    path = tmp_path / 'lightdepth_plain_M_int8.json'
+    assert str(path) in capsys.readouterr().out
+    assert json.loads(path.read_text(encoding='utf-8'))['onnx_file'] == path.stem + '.onnx'
+    assert [p.suffix for p in sorted(tmp_path.iterdir())] == ['.json', '.onnx']
+    assert quantize.main([*words, '--frames', str(tmp_path)]) == 2
+    assert 'no picture' in capsys.readouterr().err

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantise an exported student to int8 after training, and weigh what it costs and brings.
+
+The convolutions between the first and the heads get 8-bit weights (per channel) and 8-bit
+activations, whose ranges are taken from calibration frames. The result is an ONNX file with
+QuantizeLinear/DequantizeLinear pairs and a contract of its own. For a CPU activations are unsigned
+(ONNX Runtime's signed kernels gain nothing on x86), for TensorRT signed and symmetric, as it
+demands. The first convolution and the 1x1 heads stay float: they decide over pixels
+and metres, and cost little.
+
+  python -m training.quantize lightdepth_ros/models/lightdepth_plain_L.json \\
+      --frames ../shared/data/kitti/train/image --out /tmp/int8
+
+Then score both with `python -m training.evaluate` and time both with `lightdepth bench --model`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from lightdepth_ros.contract import ModelContract, file_sha256, load_contract
+from lightdepth_ros.errors import LightdepthError
+from lightdepth_ros.files import images_in, read_rgb
+from lightdepth_ros.preprocess import Preprocessor
+
+FRAMES = 64
+TARGETS = {'cpu': QuantType.QUInt8, 'tensorrt': QuantType.QInt8}
+"""What the model is for -> type of the activations."""
+PERCENTILE = 99.999
+"""Share of a tensor's values that must fit its 8-bit range; the rest is clipped."""
+QUANTISED = ('Conv', 'Relu', 'Add', 'Resize')
+
+
+class Frames(CalibrationDataReader):  # type: ignore[misc]
+    """Hands calibration images to the quantiser one by one."""
+
+    def __init__(self, images: Iterator[np.ndarray]) -> None:
+        self.images = images
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next input, or None after the last."""
+        image = next(self.images, None)
+        return None if image is None else {'image': image}
+
+
+def calibration_images(
+    folder: Path, contract: ModelContract, count: int, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield up to `count` images of a folder as network inputs, (1, H, W, 3) uint8.
+
+    Raises DataError for a folder without any.
+    """
+    paths = images_in(folder)
+    random.Random(seed).shuffle(paths)
+    prepare = Preprocessor(contract.input_hw, 'crop', contract.divisor, contract.stride)
+    for path in paths[:count]:
+        yield prepare.prepare(read_rgb(path), None).batch.copy()
+
+
+def kept_in_float(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that are not quantised: the first convolution and what reads
+    it as yet unquantised, the 1x1 heads, and everything after them."""
+    convolutions = [node for node in model.graph.node if node.op_type == 'Conv']
+    feeds = {name for node in convolutions for name in node.input[:1]}
+    for node in reversed(model.graph.node):  # whatever leads to a convolution
+        if not feeds.isdisjoint(node.output):
+            feeds.update(node.input)
+    kept = [convolutions[0].name]
+    for node in model.graph.node:
+        if node.op_type in QUANTISED and feeds.isdisjoint(node.output):
+            kept.append(node.name)
+    return kept
+
+
+def quantize(
+    contract_path: Path, frames: Path, out: Path, count: int = FRAMES, target: str = 'cpu'
+) -> Path:
+    """Write the int8 model and its contract into `out`; return the contract's path.
+
+    frames: folder of camera images, of which `count` are used. target: key of TARGETS.
+    """
+    contract = load_contract(contract_path)
+    source = contract_path.parent / contract.onnx_file
+    out.mkdir(parents=True, exist_ok=True)
+    name = f'{source.stem}_int8'
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        plain, staged = Path(folder) / 'plain.onnx', Path(folder) / 'int8.onnx'
+        model = named(onnx.load(source))
+        onnx.save(model, plain)
+        quantize_static(
+            str(plain),
+            str(staged),
+            Frames(calibration_images(frames, contract, count)),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=kept_in_float(model),
+            per_channel=True,
+            activation_type=TARGETS[target],
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={
+                'ActivationSymmetric': target == 'tensorrt',
+                'QuantizeBias': target != 'tensorrt',
+                'WeightSymmetric': True,
+                'CalibPercentile': PERCENTILE,
+            },
+        )
+        onnx_path = out / f'{name}.onnx'
+        staged.replace(onnx_path)
+    training = contract.training | {
+        'precision': 'int8',
+        'quantised_from': contract.onnx_sha256,
+        'calibration': f'{count} frames, for {target}',
+    }
+    quantised = dataclasses.replace(
+        contract, onnx_file=onnx_path.name, onnx_sha256=file_sha256(onnx_path), training=training
+    )
+    path = out / f'{name}.json'
+    path.write_text(quantised.to_json(), encoding='utf-8')
+    return path
+
+
+def named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give every node a name: the quantiser is told by name what to leave alone."""
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f'{node.op_type}_{index}'
+    return model
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        prog='python -m training.quantize',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('model', type=Path, help='contract JSON of an exported student')
+    parser.add_argument('--frames', type=Path, required=True, help='folder of camera images')
+    parser.add_argument('--count', type=int, default=FRAMES, help=f'frames. Default: {FRAMES}')
+    parser.add_argument('--out', type=Path, required=True, help='folder for the int8 model')
+    parser.add_argument(
+        '--target', choices=tuple(TARGETS), default='cpu', help='who runs it. Default: cpu'
+    )
+    args = parser.parse_args(argv)
+    try:
+        print(quantize(args.model, args.frames, args.out, args.count, args.target))
+    except LightdepthError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
