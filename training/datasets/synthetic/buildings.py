@@ -17,6 +17,7 @@ VARIANTS = 10
 ROOFS = ((0.42, 0.22, 0.17), (0.3, 0.3, 0.32), (0.36, 0.28, 0.24), (0.5, 0.3, 0.22))
 
 
+@lru_cache(maxsize=128)
 def front_size(kind: str, variant: int) -> tuple[float, float, float]:
     """Return depth (x), height (y) and length along the street (z) of a building, metres."""
     rng = np.random.default_rng([KINDS.index(kind), variant])
@@ -41,7 +42,7 @@ def gable(depth: float, height: float, length: float, rise: float, roof: Look, w
     ends = []
     for s in (-1, 1):
         peak = (depth / 2, height + rise, s * z)
-        base = [(0, height, s * z), (depth, height, s * z)][::-s]
+        base = [(0, height, s * z), (depth, height, s * z)][::s]
         ends.append([*base, peak, peak])
     return joined([quads(np.array([west, east])[:, ::-1], roof), quads(np.array(ends), wall)])
 

@@ -24,6 +24,14 @@ SIZE_HW = (int(LENGTH_M / CELL_M), int(2 * HALF_WIDTH_M / CELL_M))
 
 
 @lru_cache(maxsize=1)
+def wheel_track() -> np.ndarray:
+    """Return (rows, 9) uint8: how much light a polished wheel track keeps, 255 = all."""
+    across = np.cos(np.linspace(-np.pi / 2, np.pi / 2, 9)) ** 2
+    along = 0.06 + 0.03 * np.sin(np.arange(SIZE_HW[0]) / 37.0)
+    return (255 * (1 - along[:, None] * across)).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
 def stain_field() -> np.ndarray:
     """Return (1024, 1024) uint8 stains around NEUTRAL."""
     rng = np.random.default_rng(11)
@@ -45,7 +53,8 @@ def stains(rng: np.random.Generator, road: Road, z0: float) -> np.ndarray:
     half = road.half_width_m
     for d in np.arange(-half + 0.9, half, 1.75):
         ends = cells(np.array([d, d]), np.array([z0, z0 + LENGTH_M]), z0)
-        cv2.line(base, ends[0] // 16, ends[1] // 16, NEUTRAL * 0.93, 5)
+        lane = base[:, max(int(ends[0, 0]) // 16 - 4, 0) : int(ends[0, 0]) // 16 + 5]
+        cv2.multiply(lane, wheel_track()[:, : lane.shape[1]], dst=lane, scale=1 / 255)
     for _ in range(int(rng.integers(0, 6))):
         d, z = rng.uniform(-half, half), z0 + rng.uniform(4, 60)
         size = rng.uniform(0.4, [3.0, 9.0])

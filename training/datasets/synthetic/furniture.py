@@ -164,6 +164,16 @@ def fence(kind: int) -> Mesh:
 
 
 @lru_cache(maxsize=8)
+def far_fence(kind: int) -> Mesh:
+    """Return the fence of this kind as one slab."""
+    y, height = ((0.1, 1.0), (0.1, 1.1), (0.05, 1.7), (0.42, 0.35), (0.05, 1.8))[kind]
+    tile = (textures.BARK, textures.MESHED, textures.MESHED, textures.PLAIN, textures.BARK)[kind]
+    return box(
+        (0, y, 0), (0.04, height, 4.0), Look(FENCE, tile, (0.55, 0.55, 0.55), paint=kind != 3)
+    )
+
+
+@lru_cache(maxsize=8)
 def wall(kind: int) -> Mesh:
     """Return 4 m of wall along Z: brick, plaster, concrete or a tall noise barrier."""
     tile = (textures.BRICK, textures.PLASTER, textures.PLAIN, textures.PLASTER)[kind]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.datasets.synthetic import textures
-from training.datasets.synthetic.mesh import Look, Mesh
+from training.datasets.synthetic.mesh import Look
 from training.datasets.synthetic.road import (
     BEHIND_M,
     ROAD,
@@ -50,20 +50,44 @@ class Style:
 STYLES = {
     style.name: style
     for style in (
-        Style('city', (1, 2), (2.0, 5.0), 0.1, (('block', 0.65), ('office', 0.25), ('house', 0.1)),
-              (0.0, 2.0), (0.0, 4.0), 4, 0, 1, 5, 5, 11, 9, 4, 3, 0.1, 0.7, 0.2, 0.0),
-        Style('suburb', (1, 1), (1.2, 2.5), 0.5, (('house', 0.9), ('block', 0.1)),
-              (3.0, 9.0), (2.0, 10.0), 6, 4, 7, 3, 3, 3, 5, 2, 2, 0.65, 0.5, 0.5, 0.0),
-        Style('rural', (1, 1), (0.0, 0.0), 0.0, (('house', 0.6), ('shed', 0.4)),
-              (8.0, 30.0), (40.0, 150.0), 1, 12, 9, 2, 2, 0.4, 0.2, 1.5, 0.6, 0.35, 0.25, 1.0, 0.3),
-        Style('forest', (1, 1), (0.0, 0.0), 0.0, (), (10.0, 20.0), (50.0, 90.0),
-              0, 34, 14, 1, 1, 0.4, 0.2, 1, 0.6, 0.15, 0.1, 1.0, 0.5),
-        Style('highway', (2, 3), (0.0, 0.0), 0.0, (('shed', 0.5), ('office', 0.3), ('block', 0.2)),
-              (25.0, 60.0), (30.0, 150.0), 0, 6, 4, 3, 2, 0.0, 0.0, 5, 0.0, 0.9, 0.05, 0.6, 0.0),
-        Style('industry', (1, 2), (0.0, 2.0), 0.3, (('shed', 0.7), ('office', 0.15), ('block', 0.15)),
-              (4.0, 14.0), (4.0, 30.0), 2, 2, 3, 3, 3, 2, 5, 2.5, 0.8, 0.6, 0.5, 0.3, 0.05),
-        Style('village', (1, 1), (0.8, 1.8), 0.1, (('house', 0.8), ('block', 0.1), ('shed', 0.1)),
-              (0.5, 4.0), (1.0, 8.0), 3, 2, 5, 3, 3, 4, 4, 1.5, 2, 0.6, 0.4, 0.6, 0.05),
+        Style(
+            'city', (1, 2), (2.4, 6.0), 0.1, (('block', 0.65), ('office', 0.25), ('house', 0.1)),
+            (0.0, 2.0), (0.0, 4.0), trees=5, wild_trees=0, bushes=1, poles=6, signs=5, people=17,
+            parked=9, traffic=4, cyclists=5, barrier=0.15, junction=0.7, hills=0.2, dirt=0.0,
+        ),
+        Style(
+            'suburb', (1, 1), (1.4, 3.0), 0.5, (('house', 0.9), ('block', 0.1)),
+            (3.0, 9.0), (2.0, 10.0), trees=7, wild_trees=5, bushes=8, poles=4, signs=3, people=6,
+            parked=5, traffic=2, cyclists=4, barrier=0.7, junction=0.5, hills=0.5, dirt=0.0,
+        ),
+        Style(
+            'rural', (1, 1), (0.0, 0.0), 0.0, (('house', 0.6), ('shed', 0.4)),
+            (8.0, 30.0), (40.0, 150.0), trees=1, wild_trees=14, bushes=12, poles=3, signs=2,
+            people=0.8, parked=0.2, traffic=1.5, cyclists=1.5, barrier=0.4, junction=0.25,
+            hills=1.0, dirt=0.35,
+        ),
+        Style(
+            'forest', (1, 1), (0.0, 0.0), 0.0, (), (10.0, 20.0), (50.0, 90.0), trees=0,
+            wild_trees=38, bushes=20, poles=1, signs=1, people=1.5, parked=0.2, traffic=1,
+            cyclists=2, barrier=0.15, junction=0.1, hills=1.0, dirt=0.5,
+        ),
+        Style(
+            'highway', (2, 3), (0.0, 0.0), 0.0, (('shed', 0.5), ('office', 0.3), ('block', 0.2)),
+            (25.0, 60.0), (30.0, 150.0), trees=0, wild_trees=8, bushes=6, poles=3, signs=2,
+            people=0, parked=0, traffic=5, cyclists=0, barrier=0.9, junction=0.05,
+            hills=0.6, dirt=0.0,
+        ),
+        Style(
+            'industry', (1, 2), (0.0, 2.5), 0.3,
+            (('shed', 0.7), ('office', 0.15), ('block', 0.15)), (4.0, 14.0), (4.0, 30.0),
+            trees=3, wild_trees=2, bushes=4, poles=4, signs=3, people=3, parked=5,
+            traffic=2.5, cyclists=1.5, barrier=0.65, junction=0.5, hills=0.3, dirt=0.05,
+        ),
+        Style(
+            'village', (1, 1), (1.0, 2.4), 0.1, (('house', 0.8), ('block', 0.1), ('shed', 0.1)),
+            (0.5, 4.0), (1.0, 8.0), trees=4, wild_trees=3, bushes=6, poles=4, signs=3, people=7,
+            parked=4, traffic=1.5, cyclists=4, barrier=0.65, junction=0.4, hills=0.6, dirt=0.05,
+        ),
     )
 }  # fmt: skip
 SHARES = {'city': 0.3, 'suburb': 0.2, 'rural': 0.12, 'forest': 0.08, 'highway': 0.1,
@@ -76,33 +100,6 @@ class Lane:
 
     d_m: float
     way: int
-
-
-@dataclass(frozen=True)
-class Thing:
-    """One thing of the world. It stands at (d, z) and moves by `speed_mps` along z."""
-
-    mesh: Mesh
-    d_m: float
-    z_m: float
-    yaw: float = 0.0
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    colour: tuple[float, float, float] | None = None
-    shadow_m: tuple[float, float, float] | None = None
-    speed_mps: float = 0.0
-    sink_m: float = 0.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A world before it is built: the road, its lanes and everything that stands on it."""
-
-    style: Style
-    road: Road
-    lanes: tuple[Lane, ...]
-    parking: tuple[int, ...]
-    lane_width_m: float
-    things: tuple[Thing, ...]
 
 
 def smooth_series(

@@ -77,7 +77,7 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
         gain=float(np.exp(rng.normal(0, 0.16))),
         balance=np.exp(rng.normal(0, 0.04, 3)),
         vignette=float(rng.uniform(0, 0.35)),
-        noise=float(rng.exponential(2.5)),
+        noise=float(rng.exponential(1.6)),
         blur_px=float(rng.uniform(0.3, 0.8)),
         contrast=float(rng.uniform(0.85, 1.3)),
     )

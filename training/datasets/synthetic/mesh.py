@@ -39,6 +39,9 @@ class Mesh:
         return len(self.vertices)
 
 
+FIELDS = tuple(f.name for f in fields(Mesh))
+
+
 @dataclass(frozen=True)
 class Look:
     """How a shape looks: class, texture tile, display colour, own light, may be repainted."""
@@ -52,7 +55,7 @@ class Look:
 
 def joined(meshes: Sequence[Mesh]) -> Mesh:
     """Return all triangles of `meshes` (at least one), in order."""
-    return Mesh(*(np.concatenate([getattr(m, f.name) for m in meshes]) for f in fields(Mesh)))
+    return Mesh(*(np.concatenate([getattr(m, name) for m in meshes]) for name in FIELDS))
 
 
 def triangles(vertices: np.ndarray, uv: np.ndarray, look: Look, normals: np.ndarray) -> Mesh:
@@ -190,26 +193,47 @@ def ball(
     return Mesh(mesh.vertices, np.repeat(middle, 2, 0).astype(np.float32), *rest(mesh))
 
 
-def yaw_matrix(yaw: float) -> np.ndarray:
-    """Return R with points_world = points_local @ R; positive yaw turns +Z towards +X."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    return np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]], np.float32)
+def yaw_matrices(yaws: np.ndarray) -> np.ndarray:
+    """Return (n, 3, 3) R, points_world = points_local @ R; positive yaw turns +Z to +X."""
+    c, s, zero, one = np.cos(yaws), np.sin(yaws), np.zeros_like(yaws), np.ones_like(yaws)
+    rows = [[c, zero, -s], [zero, one, zero], [s, zero, c]]
+    return np.array(rows, np.float32).transpose(2, 0, 1)
 
 
-def placed(
-    mesh: Mesh,
-    position: tuple[float, float, float],
-    yaw: float = 0.0,
-    scale: tuple[float, float, float] = (1, 1, 1),
-    colour: Colour | None = None,
-) -> Mesh:
-    """Return the mesh scaled, turned about Y, moved, its `paint` triangles in `colour`."""
-    turn = yaw_matrix(yaw)
-    matrix = np.asarray(scale, np.float32)[:, None] * turn
-    vertices = mesh.vertices @ matrix + np.asarray(position, np.float32)
-    tint = mesh.tint
-    if colour is not None:
-        tint = np.where(mesh.paint[:, None], np.asarray(colour, np.float32), tint)
-    uv, _, tile, label, glow, paint = rest(mesh)
-    normals = (mesh.normals * np.sign(np.asarray(scale, np.float32))) @ turn
+@dataclass(frozen=True)
+class Places:
+    """Where n meshes go: spots (n, 3), yaws (n,), scales (n, 3), colours (n, 3) for `paint`."""
+
+    spots: np.ndarray
+    yaws: np.ndarray
+    scales: np.ndarray
+    colours: np.ndarray
+
+
+def placed(meshes: Sequence[Mesh], places: Places) -> Mesh:
+    """Return the meshes scaled, turned about Y, moved and painted, joined in order."""
+    counts = np.array([len(m) for m in meshes])
+    turns = yaw_matrices(places.yaws)
+    shapes = places.scales.astype(np.float32)[:, :, None] * turns
+    turns = np.sign(places.scales).astype(np.float32)[:, :, None] * turns
+    vertices = np.empty((int(counts.sum()), 3, 3), np.float32)
+    normals = np.empty((len(vertices), 3), np.float32)
+    corner_rows = vertices.reshape(-1, 3)
+    first = 0
+    for mesh, shape, turn in zip(meshes, shapes, turns, strict=True):
+        last = first + len(mesh)
+        np.matmul(mesh.vertices.reshape(-1, 3), shape, out=corner_rows[3 * first : 3 * last])
+        np.matmul(mesh.normals, turn, out=normals[first:last])
+        first = last
+    vertices += np.repeat(places.spots.astype(np.float32), counts, axis=0)[:, None]
+    uv, tint, tile, label, glow, paint = (
+        np.concatenate([getattr(m, name) for m in meshes]) for name in FIELDS[2:]
+    )
+    painted = np.repeat(places.colours.astype(np.float32), counts, axis=0)[paint]
+    tint[paint] = painted
     return Mesh(vertices, normals, uv, tint, tile, label, glow, paint)
+
+
+def taken(mesh: Mesh, rows: np.ndarray) -> Mesh:
+    """Return some triangles of a mesh."""
+    return Mesh(*(getattr(mesh, name)[rows] for name in FIELDS))

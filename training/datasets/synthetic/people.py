@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
-from training.datasets.synthetic import textures, vehicles
+from training.datasets.synthetic import textures
 from training.datasets.synthetic.mesh import Look, Mesh, ball, box, joined, tube
 
-VARIANTS = 24
+VARIANTS, RIDER_VARIANTS = 24, 8
 SKIN = ((0.85, 0.66, 0.55), (0.72, 0.53, 0.42), (0.5, 0.35, 0.27), (0.35, 0.25, 0.2))
 TROUSERS = (
     (0.16, 0.18, 0.27),
@@ -47,12 +47,21 @@ def head(z: float, y: float, skin: Look, hair: Look) -> list[Mesh]:
 
 
 @lru_cache(maxsize=64)
-def pedestrian(variant: int) -> Mesh:
+def pedestrian(variant: int, far: bool) -> Mesh:
     """Return a walking or standing person 1.72 m tall; some carry a bag or wear a long coat."""
     rng = np.random.default_rng(700 + variant)
     skin, coat, trousers, hair = looks(rng, CLASS_ID['person'])
     stride = rng.uniform(0.0, 0.42) if variant % 4 else 0.03
     girth = rng.uniform(0.85, 1.2)
+    if far:
+        return joined(
+            [
+                box((0, 1.47, 0.02), (0.17, 0.25, 0.18), skin),
+                box((0, 0.85, 0), (0.5 * girth, 0.63, 0.26 * girth), coat),
+                box((-0.1, 0, -0.6 * stride), (0.15, 0.9, 0.17), trousers),
+                box((0.1, 0, 0.6 * stride), (0.15, 0.9, 0.17), trousers),
+            ]
+        )
     shoe = Look(CLASS_ID['person'], 0, (0.1, 0.09, 0.08))
     parts = head(0.02, 1.6, skin, hair)
     for side in (-1, 1):
@@ -94,8 +103,8 @@ def torso(hem: float, girth: float, coat: Look) -> Mesh:
     return Mesh(body.vertices * squash, body.normals, uv, tint, tile, label, glow, paint)
 
 
-@lru_cache(maxsize=16)
-def rider(variant: int, motor: bool) -> Mesh:
+@lru_cache(maxsize=64)
+def rider(variant: int, motor: bool, far: bool) -> Mesh:
     """Return a person riding (label rider), without the machine, matching vehicles.py's sizes."""
     rng = np.random.default_rng(900 + variant)
     label = CLASS_ID['rider']
@@ -103,13 +112,21 @@ def rider(variant: int, motor: bool) -> Mesh:
     seat_y, lean = (0.8, 0.22) if motor else (0.95, 0.28)
     grip = (0.3, 1.02, 0.32)
     shoulder_y, shoulder_z = seat_y + 0.52, -0.25 + lean
+    if far:
+        return joined(
+            [
+                box((0, shoulder_y + 0.08, shoulder_z + 0.06), (0.2, 0.28, 0.22), skin),
+                box((0, seat_y, -0.12), (0.46, 0.56, 0.3), coat),
+                box((0, 0.35, 0.02), (0.36, seat_y - 0.35, 0.3), trousers),
+            ]
+        )
     parts = head(shoulder_z + 0.06, shoulder_y + 0.22, skin, hair)
     if motor or variant % 2:
         shell = Look(label, 0, tuple(rng.uniform(0.1, 0.9, 3)))
         parts.append(ball((0, shoulder_y + 0.25, shoulder_z + 0.05), (0.13, 0.15, 0.15), shell))
     hip, chest = np.array([0, seat_y, -0.25]), np.array([0, shoulder_y, shoulder_z])
     parts.append(tube(hip, chest, (0.16, 0.2), 8, coat))
-    parts.append(tube(chest, chest + [0, 0.1, 0.02], (0.2, 0.07), 8, coat))
+    parts.append(tube(chest, chest + np.array([0, 0.1, 0.02]), (0.2, 0.07), 8, coat))
     for side in (-1, 1):
         hand = (side * grip[0], grip[1], grip[2])
         elbow = (side * 0.3, (shoulder_y + grip[1]) / 2 - 0.05, (shoulder_z + grip[2]) / 2)
@@ -120,8 +137,3 @@ def rider(variant: int, motor: bool) -> Mesh:
         knee = (side * 0.17, (seat_y + foot[1]) / 2 + 0.12, 0.15)
         parts += limb([(side * 0.1, seat_y, -0.22), knee, foot], [0.1, 0.07, 0.05], trousers)
     return joined(parts)
-
-
-def machine(motor: bool) -> Mesh:
-    """Return the two-wheeler that `rider` sits on."""
-    return vehicles.motorcycle() if motor else vehicles.bicycle()

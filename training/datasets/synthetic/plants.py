@@ -22,7 +22,8 @@ def cards(
     """Return `count` leaf triangles scattered over an ellipsoid, shaded like its surface."""
     out = unit(rng.standard_normal((count, 3)))
     at = centre + out * radii * rng.uniform(0.8, 1.12, (count, 1))
-    spread = rng.standard_normal((count, 3, 3)) * size_m * rng.uniform(0.5, 1.2, (count, 1, 1))
+    shape = np.clip(rng.standard_normal((count, 3, 3)), -1.4, 1.4)
+    spread = shape * size_m * rng.uniform(0.5, 1.2, (count, 1, 1))
     corners = at[:, None] + spread
     uv = corners[..., :2] + corners[..., 2:]
     normals = unit(out + 0.35 * rng.standard_normal((count, 3)))
@@ -31,83 +32,67 @@ def cards(
 
 def lump(rng: np.random.Generator, centre: np.ndarray, radii: np.ndarray, count: int) -> Mesh:
     """Return one leafy lump: a ball with cards over it."""
-    size = 0.2 * float(radii.mean()) ** 0.5
+    # Few cards are large, many are small: they cover about the same.
+    size = min(1.1 * float(radii.mean()) * count**-0.5, 0.3)
     return joined(
         [ball(tuple(centre), tuple(radii * 0.88), LEAF, 5), cards(rng, centre, radii, count, size)]
     )
 
 
 @lru_cache(maxsize=64)
-def tree(variant: int, far: bool) -> Mesh:
-    """Return a tree about 8 m tall: round, tall, or a conifer; `far` has fewer leaves."""
+def tree(variant: int, level: int) -> Mesh:
+    """Return a tree about 8 m tall: round, tall, or a conifer; level 0 is the most detailed."""
     rng = np.random.default_rng(1100 + variant)
-    leaves = 12 if far else 36
+    leaves = (90, 20, 6)[level]
     if variant % 5 == 4:
-        return conifer(rng, leaves)
+        return conifer(rng, leaves // 2, (9, 7, 5)[level])
     trunk_m = rng.uniform(1.8, 3.2)
-    reach = rng.uniform(1.5, 2.6) if variant % 5 != 3 else 1.1
+    reach = rng.uniform(1.6, 2.6) if variant % 5 != 3 else 1.2
     lean = rng.normal(0, 0.15, 2)
     top = np.array([lean[0], trunk_m + 1.2, lean[1]])
-    parts = [tube(np.zeros(3), top, (rng.uniform(0.14, 0.24), 0.08), 7, WOOD)]
-    crown_mid = (trunk_m + 8.0) / 2
-    for k in range(4 if far else 6):
+    parts = [tube(np.zeros(3), top, (rng.uniform(0.14, 0.24), 0.08), (7, 5, 3)[level], WOOD)]
+    for k in range((6, 5, 3)[level]):
         angle = k * 2.4 + rng.uniform(0, 1)
-        away = reach * rng.uniform(0.25, 0.75) * (k > 0)
-        y = rng.uniform(trunk_m + 1.0, 6.8) if k else crown_mid
+        away = reach * rng.uniform(0.3, 0.7) * (k > 0)
+        y = trunk_m + 1.0 + (6.9 - trunk_m - 1.0) * (k / 5 + rng.uniform(-0.1, 0.1) if k else 0.5)
         centre = np.array([lean[0] + away * np.cos(angle), y, lean[1] + away * np.sin(angle)])
-        radius = reach * (rng.uniform(0.45, 0.7) if k else 0.8)
-        radii = np.array([radius, radius * rng.uniform(0.7, 1.1), radius])
+        radius = reach * (rng.uniform(0.5, 0.7) if k else 0.82)
+        radii = np.array([radius, radius * rng.uniform(0.75, 1.1), radius])
         parts.append(lump(rng, centre, radii, leaves))
-        if k and not far:
+        if k and level == 0:
             parts.append(tube(top * [1, 0.75, 1], centre, (0.06, 0.03), 4, WOOD))
     return joined(parts)
 
 
-def conifer(rng: np.random.Generator, leaves: int) -> Mesh:
+def conifer(rng: np.random.Generator, leaves: int, sides: int) -> Mesh:
     """Return a fir: stacked skirts with ragged edges."""
-    parts = [tube(np.zeros(3), np.array([0, 7.8, 0]), (0.18, 0.03), 6, WOOD)]
+    parts = [tube(np.zeros(3), np.array([0, 7.8, 0]), (0.18, 0.03), 5, WOOD)]
     for y in np.linspace(1.2, 7.2, 7):
         radius = 1.9 * (8.2 - y) / 7.2
         low, high = np.array([0, y, 0]), np.array([0, y + 1.5, 0])
-        parts.append(tube(low, high, (radius, 0.12 * radius), 9, LEAF))
-        parts.append(
-            cards(rng, low + [0, 0.25, 0], np.array([radius, 0.35, radius]), leaves, 0.17)
-        )
+        parts.append(tube(low, high, (radius, 0.12 * radius), sides, LEAF))
+        rim = np.array([radius, 0.35, radius])
+        parts.append(cards(rng, np.array([0, y + 0.25, 0]), rim, leaves, 0.15))
     return joined(parts)
 
 
 @lru_cache(maxsize=32)
-def bush(variant: int) -> Mesh:
+def bush(variant: int, far: bool) -> Mesh:
     """Return a bush about 1.2 m tall."""
     rng = np.random.default_rng(1300 + variant)
     parts = []
     for _ in range(3):
         radii = rng.uniform([0.4, 0.4, 0.4], [0.8, 0.7, 0.8])
         centre = np.array([rng.normal(0, 0.35), radii[1] * 0.75, rng.normal(0, 0.35)])
-        parts.append(lump(rng, centre, radii, 26))
+        parts.append(lump(rng, centre, radii, 6 if far else 34))
     return joined(parts)
 
 
 @lru_cache(maxsize=4)
-def hedge() -> Mesh:
+def hedge(far: bool) -> Mesh:
     """Return 4 m of hedge along Z, 1.3 m tall."""
     rng = np.random.default_rng(1400)
     parts = [box((0, 0, 0), (0.7, 1.2, 4.0), LEAF)]
-    for z in np.linspace(-1.8, 1.8, 7):
-        parts.append(cards(rng, np.array([0, 0.75, z]), np.array([0.42, 0.55, 0.4]), 16, 0.09))
+    for z in [] if far else np.linspace(-1.8, 1.8, 7):
+        parts.append(cards(rng, np.array([0, 0.75, z]), np.array([0.42, 0.55, 0.4]), 18, 0.09))
     return joined(parts)
-
-
-@lru_cache(maxsize=4)
-def tuft() -> Mesh:
-    """Return a tuft of tall grass, 0.5 m."""
-    rng = np.random.default_rng(1500)
-    count = 16
-    foot = np.concatenate(
-        [rng.normal(0, 0.12, (count, 1)), np.zeros((count, 1)), rng.normal(0, 0.12, (count, 1))], 1
-    )
-    tip = foot + rng.normal(0, 0.13, (count, 3)) + np.array([0, 0.45, 0])
-    side = unit(rng.standard_normal((count, 3)) * [1, 0, 1]) * 0.03
-    corners = np.stack([foot - side, foot + side, tip], 1)
-    up = np.repeat([[0.0, 1.0, 0.0]], count, 0)
-    return triangles(corners, corners[..., :2] * 2, LEAF, up)

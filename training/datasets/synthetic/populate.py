@@ -7,54 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from training.datasets.synthetic import buildings, furniture, people, plants, vehicles
-from training.datasets.synthetic.layout import Lane, Style, Thing
+from training.datasets.synthetic import furniture, things
+from training.datasets.synthetic.layout import Lane, Style
 from training.datasets.synthetic.road import Road
+from training.datasets.synthetic.things import Thing
 
-PAINTS = np.array(
-    [
-        (0.85, 0.86, 0.87),
-        (0.62, 0.64, 0.66),
-        (0.1, 0.1, 0.11),
-        (0.3, 0.31, 0.33),
-        (0.6, 0.08, 0.08),
-    ]
-    + [(0.1, 0.2, 0.45), (0.35, 0.5, 0.65), (0.2, 0.3, 0.2), (0.75, 0.7, 0.6), (0.85, 0.55, 0.1)]
-)
-CAR_PAINTS = np.repeat(PAINTS, [22, 18, 18, 14, 7, 8, 4, 3, 4, 2], axis=0)
-WALL_PAINTS = np.array(
-    [
-        (0.82, 0.79, 0.72),
-        (0.62, 0.38, 0.3),
-        (0.72, 0.66, 0.55),
-        (0.55, 0.53, 0.5),
-        (0.8, 0.7, 0.52),
-    ]
-    + [
-        (0.66, 0.5, 0.42),
-        (0.45, 0.32, 0.27),
-        (0.72, 0.74, 0.75),
-        (0.85, 0.83, 0.8),
-        (0.5, 0.56, 0.58),
-    ]
-)
-LEAF_PAINTS = np.array(
-    [
-        (0.30, 0.39, 0.17),
-        (0.24, 0.33, 0.15),
-        (0.36, 0.42, 0.2),
-        (0.2, 0.28, 0.15),
-        (0.42, 0.44, 0.2),
-    ]
-    + [(0.52, 0.4, 0.17), (0.45, 0.28, 0.14), (0.33, 0.36, 0.22)]
-)
-
-
-def pick(rng: np.random.Generator, table: np.ndarray) -> tuple:
-    """Draw a colour near one row of a table."""
-    which, bright, *hue = rng.random(5)
-    row = table[int(which * len(table))] * (0.84 + 0.34 * bright)
-    return tuple(np.clip(row + 0.05 * (np.array(hue) - 0.5), 0.02, 1))
+SMALL_M = 150.0
+"""Small things are left out on the last this many metres: nobody sees them there."""
 
 
 def every(
@@ -70,168 +29,128 @@ def every(
         z += rng.uniform(0.35, 1.65) * mean
 
 
-def vehicle(rng: np.random.Generator, d: float, z: float, yaw: float, speed: float) -> Thing:
-    """Return a car (mostly), truck or bus at a place."""
-    kind = rng.choice(3, p=[0.86, 0.09, 0.05])
-    make = (vehicles.car, vehicles.truck, vehicles.bus)[kind]
-    count = (vehicles.CAR_VARIANTS, vehicles.TRUCK_VARIANTS, vehicles.BUS_VARIANTS)[kind]
-    variant = int(rng.integers(count))
-    size = ((1.8, 4.4, 1.3), (2.4, 8.5, 2.6), (2.55, 11.5, 3.0))[kind]
-    return Thing(
-        make(variant),
-        d,
-        z,
-        yaw,
-        colour=pick(rng, PAINTS),
-        shadow_m=size,
-        speed_mps=speed,
-    )
-
-
 def traffic(
-    rng: np.random.Generator,
-    style: Style,
-    lanes: tuple[Lane, ...],
-    own: int,
-    own_z: float,
-    length: float,
+    rng: np.random.Generator, style: Style, lanes: tuple[Lane, ...], own: int, length: float
 ) -> list[Thing]:
-    """Return moving vehicles and cyclists on the lanes; lane number `own` is free around own_z."""
-    things = []
+    """Return moving vehicles and cyclists on the lanes; lane `own` is free around z = 0."""
+    found = []
     for number, lane in enumerate(lanes):
-        speed = lane.way * rng.uniform(6.5, 11.0)
-        z = -8.0 + rng.exponential(14.0)
-        dense = 100.0 / max(style.traffic, 0.3)
+        speed = 8.0 if number == own else lane.way * rng.uniform(6.5, 11.0)
+        z = rng.uniform(9, 40) if number == own else -8.0 + rng.exponential(14.0)
         while z < length - 10:
-            if number != own or abs(z - own_z) > 11:
-                d = lane.d_m + rng.normal(0, 0.2)
-                yaw = rng.normal(0, 0.02) + (np.pi if lane.way < 0 else 0)
-                pace = speed if number != own else 8.0 * lane.way
-                things.append(vehicle(rng, d, z, yaw, pace))
-            z += 9.0 + rng.exponential(dense)
-        for at in every(rng, 4, length - 10, style.cyclists / 2):
-            if number != own or abs(at - own_z) > 6:
-                side = 1.1 if lane.d_m > 0 else -1.1
-                things += two_wheeler(rng, lane.d_m + side, at, lane.way)
-    return things
-
-
-def two_wheeler(rng: np.random.Generator, d: float, z: float, way: int) -> list[Thing]:
-    """Return a bicycle or motorcycle with its rider."""
-    motor = bool(rng.random() < 0.45)
-    yaw = rng.normal(0, 0.08) + (np.pi if way < 0 else 0)
-    speed = way * (7.0 if motor else 4.0)
-    coat = pick(rng, PAINTS)
-    scale = (1.0, float(rng.uniform(0.95, 1.08)), 1.0)
-    body = people.machine(motor)
-    rider = people.rider(int(rng.integers(8)), motor)
-    return [
-        Thing(body, d, z, yaw, scale, pick(rng, PAINTS), (0.4, 1.9, 1.0), speed),
-        Thing(rider, d, z, yaw, scale, coat, (0.5, 0.6, 1.6), speed),
-    ]
+            d = lane.d_m + rng.normal(0, 0.2)
+            yaw = rng.normal(0, 0.02) + (np.pi if lane.way < 0 else 0)
+            thing = things.vehicle(rng, d, z, yaw, speed)
+            found.append(thing)
+            z += thing.shadow_m[1] + 5.0 + rng.exponential(100.0 / max(style.traffic, 0.3))
+        for at in every(rng, 5, length - SMALL_M, style.cyclists / 2):
+            side = 1.1 if lane.d_m > 0 else -1.1
+            found += things.two_wheeler(rng, lane.d_m + side, at, lane.way)
+    return found
 
 
 def cross_traffic(rng: np.random.Generator, road: Road) -> list[Thing]:
     """Return vehicles on the cross roads and people on the zebra crossings."""
-    things = []
+    found = []
     for first, last in road.junctions:
         for _ in range(int(rng.integers(0, 4))):
             d = rng.choice([-1, 1]) * rng.uniform(road.half_width_m + 3, 24)
             way = rng.choice([-1, 1])
             z = (first + last) / 2 + way * (last - first) * 0.22
-            things.append(vehicle(rng, d, z, way * np.pi / 2, 0.0))
+            found.append(things.vehicle(rng, d, z, way * np.pi / 2, 0.0))
     for first, last in road.crossings:
         for _ in range(int(rng.integers(0, 4))):
             d = rng.uniform(-1, 1) * road.half_width_m
-            way = rng.choice([-1, 1])
-            things.append(walker(rng, d, rng.uniform(first, last), way * np.pi / 2, 0.0))
-    return things
-
-
-def walker(rng: np.random.Generator, d: float, z: float, yaw: float, speed: float) -> Thing:
-    """Return a pedestrian, sometimes a child."""
-    tall = rng.uniform(0.62, 0.8) if rng.random() < 0.12 else rng.uniform(0.93, 1.1)
-    wide = tall * rng.uniform(0.95, 1.12)
-    mesh = people.pedestrian(int(rng.integers(people.VARIANTS)))
-    return Thing(mesh, d, z, yaw, (wide, tall, wide), pick(rng, PAINTS), (0.45, 0.4, 1.6), speed)
+            yaw = rng.choice([-1, 1]) * np.pi / 2
+            found.append(things.walker(rng, d, rng.uniform(first, last), yaw, 0.0))
+    return found
 
 
 def roadside(
     rng: np.random.Generator, style: Style, road: Road, side: int, parked: bool, length: float
 ) -> list[Thing]:
-    """Return what stands beside the road on one side, parked cars to people."""
-    things = []
+    """Return what stands beside the road on one side, from parked cars to people."""
+    found = parked_cars(rng, road, side, length) if parked else []
+    found += posts(rng, style, road, side, length)
+    found += signals(rng, style, road, side)
     half, edge = road.half_width_m, road.edge(side)
-    open_z = [z for z in every(rng, -6, length, style.poles) if not road.in_junction(z, 1)]
-    post_d = half + rng.uniform(0.4, 0.8)
-    kind = int(rng.choice([0, 1, 2], p=[0.5, 0.3, 0.2]))
-    for z in open_z:
-        kind_here = 3 if rng.random() < 0.25 else kind
-        things.append(standing(furniture.lamp_post(kind_here), side, post_d, z, (0.2, 0.2, 4.0)))
-    if parked:
-        things += parked_cars(rng, road, side, length)
-    for z in every(rng, -5, length, style.signs):
-        variant = int(rng.integers(furniture.SIGN_VARIANTS))
-        yaw = rng.normal(0, 0.15) + (np.pi if rng.random() < 0.25 else 0)
-        things.append(
-            Thing(furniture.sign(variant), side * (half + rng.uniform(0.4, 1.2)), z, yaw)
-        )
-    for first, last in road.junctions:
-        if rng.random() < 0.75 and style.name != 'forest':
-            z = first - 0.8 if side > 0 else last + 0.8
-            light = furniture.traffic_light(int(rng.integers(furniture.LIGHT_VARIANTS)))
-            mirror = (float(side), 1.0, 1.0)
-            things.append(
-                Thing(light, side * (half + 0.7), z, 0.0, mirror, shadow_m=(0.3, 0.3, 3))
-            )
-            things.append(Thing(light, side * (half + 0.7), first + last - z, np.pi, mirror))
+    away = 0.5 if edge - half > 5 else 0.0
     for z in every(rng, -5, length, style.trees):
         if not road.in_junction(z, 2.5):
-            things.append(
-                tree(rng, side * (half + rng.uniform(0.9, 1.3) + 0.5 * (edge - half > 5)), z)
-            )
-    walk_width = max(edge - half, 1.0)
-    for z in every(rng, -4, length, style.people):
-        for _ in range(1 + int(rng.random() < 0.3)):
-            d = side * (half + rng.uniform(0.25, 0.95) * walk_width)
-            yaw = rng.normal(0, 0.4) + (np.pi if rng.random() < 0.5 else 0)
-            speed = 1.3 * np.cos(yaw)
-            things.append(walker(rng, d, z + rng.normal(0, 0.6), yaw, speed))
-    for z in every(rng, -4, length, 0.5 * style.people):
+            found.append(things.tree(rng, side * (half + away + rng.uniform(0.9, 1.3)), z))
+    for z in every(rng, -4, length - SMALL_M, 0.5 * style.people):
         if not road.in_junction(z, 1):
-            things.append(kerb_clutter(rng, side * (half + rng.uniform(0.5, 0.9)), z))
-    return things
+            found.append(things.kerb_clutter(rng, side * (half + rng.uniform(0.5, 0.9)), z))
+    return found + walkers(rng, style, road, side, length)
 
 
-def standing(mesh, side: int, d: float, z: float, shadow: tuple) -> Thing:
-    """Return a thing that looks at the road: made for the right side, turned on the left."""
-    return Thing(mesh, side * d, z, 0.0 if side > 0 else np.pi, shadow_m=shadow)
+def walkers(
+    rng: np.random.Generator, style: Style, road: Road, side: int, length: float
+) -> list[Thing]:
+    """Return people on the pavement (or beside the road), some in twos."""
+    found = []
+    half = road.half_width_m
+    width = max(road.edge(side) - half, 1.0)
+    for z in every(rng, -4, length - SMALL_M, style.people):
+        yaw = rng.normal(0, 0.3) + (np.pi if rng.random() < 0.5 else 0)
+        for _ in range(1 + int(rng.random() < 0.35)):
+            d = side * (half + rng.uniform(0.25, 0.95) * width)
+            at = z + rng.normal(0, 0.6)
+            found.append(things.walker(rng, d, at, yaw, 1.3 * np.cos(yaw)))
+    return found
 
 
-def kerb_clutter(rng: np.random.Generator, d: float, z: float) -> Thing:
-    """Return a parked two-wheeler, a bin or a box at the kerb."""
-    yaw = rng.uniform(-0.3, 0.3) + rng.choice([0, np.pi / 2])
-    kind = rng.random()
-    if kind < 0.5:
-        mesh = people.machine(bool(kind < 0.18))
-        return Thing(mesh, d, z, yaw, colour=pick(rng, PAINTS), shadow_m=(0.4, 1.7, 0.8))
-    mesh = furniture.clutter(int(rng.integers(4)))
-    return Thing(mesh, d, z, yaw, colour=pick(rng, PAINTS), shadow_m=(0.6, 0.6, 0.8))
+def posts(
+    rng: np.random.Generator, style: Style, road: Road, side: int, length: float
+) -> list[Thing]:
+    """Return lamp posts, power poles, bollards and traffic signs."""
+    found = []
+    yaw = 0.0 if side > 0 else np.pi
+    away = road.half_width_m + rng.uniform(0.4, 0.8)
+    kind = int(rng.choice(3, p=[0.5, 0.3, 0.2]))
+    for z in every(rng, -6, length, style.poles):
+        if not road.in_junction(z, 1):
+            mesh = furniture.lamp_post(3 if rng.random() < 0.25 else kind)
+            found.append(Thing(((160.0, mesh),), side * away, z, yaw, shadow_m=(0.2, 0.2, 4.0)))
+    for z in every(rng, -5, length - SMALL_M, style.signs):
+        mesh = furniture.sign(things.one_of(rng, furniture.SIGN_VARIANTS))
+        turn = rng.normal(0, 0.15) + (np.pi if rng.random() < 0.25 else 0)
+        d = side * (road.half_width_m + rng.uniform(0.4, 1.2))
+        found.append(Thing(((150.0, mesh),), d, z, turn, shadow_m=(0.1, 0.1, 2.0)))
+    return found
+
+
+def signals(rng: np.random.Generator, style: Style, road: Road, side: int) -> list[Thing]:
+    """Return traffic lights for both ways at most junctions."""
+    found = []
+    d = side * (road.half_width_m + 0.7)
+    mirror = (float(side), 1.0, 1.0)
+    for first, last in road.junctions:
+        if style.name == 'forest' or rng.random() > 0.75:
+            continue
+        z = first - 0.8 if side > 0 else last + 0.8
+        mesh = furniture.traffic_light(things.one_of(rng, furniture.LIGHT_VARIANTS))
+        levels = ((170.0, mesh),)
+        found.append(Thing(levels, d, z, 0.0, mirror, shadow_m=(0.3, 0.3, 3)))
+        turned = (-mirror[0], 1.0, 1.0)
+        found.append(Thing(levels, d, first + last - z, np.pi, turned, shadow_m=(0.3, 0.3, 3)))
+    return found
 
 
 def parked_cars(rng: np.random.Generator, road: Road, side: int, length: float) -> list[Thing]:
     """Return a row of parked cars with gaps."""
-    things = []
+    found = []
     z = -6.0
     d = side * (road.half_width_m - 1.2)
     way = np.pi if side < 0 else 0.0
     while z < length:
         if rng.random() < 0.7 and not road.in_junction(z, 5.0) and not near_crossing(road, z):
-            thing = vehicle(rng, d + rng.normal(0, 0.08), z, way + rng.normal(0, 0.02), 0.0)
-            things.append(thing)
+            at = d + rng.normal(0, 0.08)
+            thing = things.vehicle(rng, at, z, way + rng.normal(0, 0.02), 0.0, heavy=0.03)
+            found.append(thing)
             z += max(thing.shadow_m[1] - 4.4, 0)
         z += rng.uniform(5.0, 6.6)
-    return things
+    return found
 
 
 def near_crossing(road: Road, z: float) -> bool:
@@ -239,77 +158,40 @@ def near_crossing(road: Road, z: float) -> bool:
     return any(a - 3 < z < b + 3 for a, b in road.crossings)
 
 
-def tree(rng: np.random.Generator, d: float, z: float) -> Thing:
-    """Return a tree of random height and colour."""
-    tall, wide = rng.uniform(0.6, 1.5), rng.uniform(0.7, 1.25)
-    mesh = plants.tree(int(rng.integers(plants.TREE_VARIANTS)), bool(np.hypot(d, z) > 24))
-    reach = 2.0 * wide
-    return Thing(
-        mesh,
-        d,
-        z,
-        rng.uniform(0, 6.3),
-        (wide, tall, wide),
-        pick(rng, LEAF_PAINTS),
-        (reach, reach, 5.0),
-        sink_m=0.15,
-    )
-
-
 def land(
     rng: np.random.Generator, style: Style, road: Road, side: int, length: float
 ) -> list[Thing]:
     """Return barriers, plants and buildings beyond the edge of the road's own ground."""
     edge = road.edge(side)
-    things = []
+    found = []
     setback = rng.uniform(*style.setback_m)
     if rng.random() < style.barrier:
-        things += barrier(rng, road, side, length, min(setback * 0.8, rng.uniform(0.3, 2.0)))
-    for z in every(rng, -5, length, style.bushes):
+        found += barrier(rng, road, side, length, min(setback * 0.8, rng.uniform(0.3, 2.0)))
+    for z in every(rng, -5, length - SMALL_M, style.bushes):
         if setback > 0.9 and not road.in_junction(z, 1):
-            d = edge + rng.uniform(0.7, max(setback, 1.0))
-            size = float(rng.uniform(0.5, 1.6))
-            mesh = plants.bush(int(rng.integers(plants.BUSH_VARIANTS)))
-            colour = pick(rng, LEAF_PAINTS)
-            things.append(
-                Thing(
-                    mesh, side * d, z, rng.uniform(0, 6), (size,) * 3, colour, (size, size, size)
-                )
-            )
+            found.append(things.bush(rng, side * (edge + rng.uniform(0.7, setback + 0.2)), z))
     for z in every(rng, -5, length, style.wild_trees):
         if not road.in_junction(z, 3):
-            things.append(tree(rng, side * (edge + 2.0 + rng.exponential(9.0)), z))
+            found.append(things.tree(rng, side * (edge + 2.0 + rng.exponential(9.0)), z))
     if style.buildings:
-        things += building_row(rng, style, road, side, length, setback)
-    return things
+        found += building_row(rng, style, road, side, length, setback)
+    return found
 
 
 def barrier(
     rng: np.random.Generator, road: Road, side: int, length: float, away: float
 ) -> list[Thing]:
     """Return a row of fence, wall or hedge pieces, with openings."""
-    kind = rng.choice(3, p=[0.45, 0.35, 0.2])
-    if kind == 0:
-        mesh, colour = (
-            furniture.fence(int(rng.integers(furniture.FENCE_VARIANTS))),
-            pick(rng, PAINTS),
-        )
-    elif kind == 1:
-        mesh, colour = (
-            furniture.wall(int(rng.integers(furniture.WALL_VARIANTS))),
-            pick(rng, WALL_PAINTS),
-        )
-    else:
-        mesh, colour = plants.hedge(), pick(rng, LEAF_PAINTS)
+    levels, colour = things.barrier_piece(rng)
     d = side * (road.edge(side) + away + 0.4)
-    things, on = [], True
-    for z in np.arange(-10.0, length - 4, 4.0):
+    yaw = 0.0 if side > 0 else np.pi
+    found, on = [], True
+    for z in np.arange(-10.0, length - 0.5 * SMALL_M, 4.0):
         on = on if rng.random() < 0.9 else not on
         if on and not road.in_junction(z, 2.5):
-            yaw = 0.0 if side > 0 else np.pi
             tall = (1.0, 1.0, 1.02)
-            things.append(Thing(mesh, d, z, yaw, tall, colour, (0.4, 4.0, 1.2), sink_m=0.05))
-    return things
+            found.append(Thing(levels, d, z, yaw, tall, colour, (0.4, 4.0, 1.2), sink_m=0.05))
+    return found
 
 
 def building_row(
@@ -317,30 +199,15 @@ def building_row(
 ) -> list[Thing]:
     """Return buildings side by side along the street."""
     names, shares = zip(*style.buildings, strict=True)
-    things = []
+    found = []
     z = -14.0 + rng.uniform(0, style.gap_m[1] / 2)
     while z < length:
-        kind = str(rng.choice(names, p=shares))
-        variant = int(rng.integers(buildings.VARIANTS))
-        depth, height, long = buildings.front_size(kind, variant)
-        middle = z + long / 2
-        if not road.in_junction(middle, long / 2 + 1):
-            d = side * (road.edge(side) + setback + rng.uniform(0, 0.6) + 0.3)
-            yaw = 0.0 if side > 0 else np.pi
-            tall = (1.0, float(rng.uniform(0.85, 1.15)), 1.0)
-            box = (depth, long, height)
-            things.append(
-                Thing(
-                    buildings.building(kind, variant),
-                    d,
-                    middle,
-                    yaw,
-                    tall,
-                    pick(rng, WALL_PAINTS),
-                    box,
-                )
-            )
-            z += long + rng.uniform(*style.gap_m)
-        else:
+        kind = names[int(rng.choice(len(names), p=shares))]
+        d = side * (road.edge(side) + setback + rng.uniform(0.3, 0.9))
+        thing, long = things.house(rng, kind, d, z, side)
+        if road.in_junction(thing.z_m, long / 2 + 1):
             z += 6.0
-    return things
+            continue
+        found.append(thing)
+        z += long + rng.uniform(*style.gap_m)
+    return found

@@ -8,13 +8,13 @@ X is `centre(z)`. Height is grade(z) + profile(d) + land(d, z). All three are ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
 from training.datasets.synthetic import textures
-from training.datasets.synthetic.mesh import Colour, Look, Mesh, joined, triangles, unit
+from training.datasets.synthetic.mesh import Colour, Look, Mesh, triangles, unit
 
 STATION_M = 4.0
 BEHIND_M = 12.0
@@ -106,71 +106,64 @@ class Road:
         return np.stack([self.centre(z) + d, self.height(d, z), z], -1)
 
 
-def columns(road: Road, side: int) -> list[tuple[float, float, str]]:
-    """Return (distance, height, surface that begins there) outward on one side."""
+def columns(road: Road, side: int) -> list[tuple[float, float, float, str]]:
+    """Return (distance, height, share of the roughness, surface beyond it) outward on one side."""
     s = road.right if side > 0 else road.left
     half, edge = road.half_width_m, road.edge(side)
-    cuts = [(half, 0.0, 'kerb')]
+    cuts = [(half, 0.0, 0.0, 'kerb')]
     if s.verge_m > 0:
-        cuts.append((half + KERB_M, s.kerb_m, 'land'))
+        cuts.append((half + KERB_M, s.kerb_m, 0.0, 'land'))
     if s.walk_m > 0:
-        cuts.append((half + KERB_M + s.verge_m, s.kerb_m, 'walk'))
-    rise = [(0.0, 0.0), (10.0, 1.0), (60.0, 1.0), (700.0, 1.0)]
-    for beyond, share in rise:
-        y = s.kerb_m + s.slope * min(beyond, 60.0)
-        cuts.append((edge + beyond, y + 1j * s.bumps_m * share, 'land'))
+        cuts.append((half + KERB_M + s.verge_m, s.kerb_m, 0.0, 'walk'))
+    for beyond in (0.0, 10.0, 60.0, 700.0):
+        rough = s.bumps_m * min(beyond / 10, 1)
+        cuts.append((edge + beyond, s.kerb_m + s.slope * min(beyond, 60), rough, 'land'))
     return cuts
-
-
-def strip(
-    road: Road, z: np.ndarray, ends: tuple[tuple, tuple], side: int, look: Look, flat: np.ndarray
-) -> Mesh:
-    """Return the triangles between two columns along stations z (where `flat`, without height)."""
-    grade = np.interp(z, road.stations, road.grades)
-    rough = np.interp(z, road.stations, road.roughness)
-    points, uv = [], []
-    for d, height, _ in ends:
-        y = grade + np.where(flat, 0.0, np.real(height) + np.imag(height) * rough)
-        d_signed = np.full_like(z, side * d)
-        points.append(np.stack([road.centre(z) + d_signed, y, z], 1))
-        uv.append(np.stack([d_signed, z], 1))
-    (a, b), (s, t) = points, uv
-    corners = np.concatenate(
-        [np.stack([a[:-1], b[:-1], b[1:]], 1), np.stack([a[:-1], b[1:], a[1:]], 1)]
-    )
-    coordinates = np.concatenate(
-        [np.stack([s[:-1], t[:-1], t[1:]], 1), np.stack([s[:-1], t[1:], s[1:]], 1)]
-    )
-    normal = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    normal *= np.where(normal[:, 1:2] < 0, -1, 1)
-    return triangles(corners, coordinates, look, normal)
 
 
 def ground(road: Road) -> Mesh:
     """Return the whole ground of a road as one mesh; uv is (d, z)."""
     extra = [z + e for ends in road.junctions for z in ends for e in (-0.15, 0.15)]
     z = np.unique(np.concatenate([road.stations, extra]))
-    flat = np.array([road.in_junction(float(v), 0.1) for v in z])
-    crossing = flat[:-1] & flat[1:]
+    left, right = columns(road, -1), columns(road, 1)
+    d = np.array([-c[0] for c in left[::-1]] + [c[0] for c in right])
+    height = np.array([c[1] for c in left[::-1]] + [c[1] for c in right])
+    rough = np.array([c[2] for c in left[::-1]] + [c[2] for c in right])
+    kinds = [c[3] for c in left[-2::-1]] + ['road'] + [c[3] for c in right[:-1]]
+    flat = np.any([(z > a - 0.1) & (z < b + 0.1) for a, b in road.junctions] or [z < z[0]], axis=0)
+    bump = np.interp(z, road.stations, road.roughness)
+    raised = np.where(flat, 0, height[:, None] + rough[:, None] * bump)
+    points = np.empty((len(d), len(z), 3))
+    points[..., 0] = d[:, None] + road.centre(z)
+    points[..., 1] = raised + np.interp(z, road.stations, road.grades)
+    points[..., 2] = z
+    uv = np.stack(np.broadcast_arrays(d[:, None], z), -1)
+    corners, coordinates = cell_triangles(points), cell_triangles(uv)
+    normal = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    mesh = triangles(corners, coordinates, road.surface, normal)
+    near_side = np.minimum(np.abs(d[:-1]), np.abs(d[1:])) < 60
+    paved = near_side[:, None] & (flat[:-1] & flat[1:])
+    return surfaced(mesh, road, kinds, np.repeat(paved.ravel(), 2), len(z) - 1)
+
+
+def cell_triangles(grid: np.ndarray) -> np.ndarray:
+    """Return (2 (M-1)(S-1), 3, k) corners of the triangles of an (M, S, k) grid, cell by cell."""
+    a, b, c, d = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
+    both = np.stack([np.stack([a, d, c], -2), np.stack([a, c, b], -2)], -3)
+    return both.reshape(-1, 3, grid.shape[-1])
+
+
+def surfaced(mesh: Mesh, road: Road, kinds: list[str], paved: np.ndarray, cells: int) -> Mesh:
+    """Give each column of cells its look; cells where `paved` keep the road's."""
     kerb = Look(SIDEWALK, textures.PLAIN, (0.62, 0.61, 0.6))
-    looks = {'kerb': kerb, 'walk': road.walk, 'land': road.land}
-    middle = (0.0, 0.0, 'road')
-    parts = []
-    for side in (-1, 1):
-        cuts = [middle, *columns(road, side)]
-        for inner, outer in zip(cuts[:-1], cuts[1:], strict=True):
-            look = looks.get(inner[2], road.surface)
-            mesh = strip(road, z, (inner, outer), side, look, flat)
-            if inner[2] != 'road' and outer[0] < 80:
-                twice = np.concatenate([crossing, crossing])
-                mesh = recoloured(mesh, twice, road.surface)
-            parts.append(mesh)
-    return joined(parts)
-
-
-def recoloured(mesh: Mesh, where: np.ndarray, look: Look) -> Mesh:
-    """Return the mesh with another look on some triangles."""
-    tint = np.where(where[:, None], np.asarray(look.tint, np.float32), mesh.tint)
-    tile = np.where(where, look.tile, mesh.tile).astype(np.uint8)
-    label = np.where(where, look.label, mesh.label).astype(np.uint8)
-    return Mesh(mesh.vertices, mesh.normals, mesh.uv, tint, tile, label, mesh.glow, mesh.paint)
+    looks = {'kerb': kerb, 'walk': road.walk, 'land': road.land, 'road': road.surface}
+    chosen = [looks[kind] for kind in kinds]
+    tint = np.repeat(np.array([look.tint for look in chosen], np.float32), 2 * cells, axis=0)
+    tile = np.repeat(np.array([look.tile for look in chosen], np.uint8), 2 * cells)
+    label = np.repeat(np.array([look.label for look in chosen], np.uint8), 2 * cells)
+    tint[paved], tile[paved], label[paved] = (
+        mesh.tint[paved],
+        mesh.tile[paved],
+        mesh.label[paved],
+    )
+    return replace(mesh, tint=tint, tile=tile, label=label)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.classes import CLASS_ID, SKY
+from lightdepth_ros.classes import CLASS_ID
 from training.datasets.synthetic import floor_map, raster, shade, sky
 from training.datasets.synthetic.light import Light, Sensor
 from training.datasets.synthetic.mesh import Mesh
@@ -42,32 +42,27 @@ class Picture:
 
 def render(scene: Scene, view: raster.Pose, camera: Camera) -> Picture:
     """Render a scene."""
-    mesh = scene.mesh
-    surface = shade.look(mesh, view, camera)
-    open_sky = surface.seen < 0
-    label = mesh.label.take(surface.seen)
-    label[open_sky] = SKY
+    surface = shade.look(scene.mesh, scene.ground_count, view, camera)
+    label = surface.mesh.label.take(surface.row)
     jitter = sky.patch(sky.jitter_field(), camera.size_hw, scene.noise_shift)
-    colour = coloured_ground(scene, surface, label, jitter)
+    colour = shade.coloured(surface, scene.light, jitter)
+    mark_ground(colour, scene, surface, label)
     sky.add_air(colour, surface.inverse_z, scene.light)
+    open_sky = surface.row == 0
     sky.paint_sky(colour, open_sky, camera, view, scene.light)
     rgb = sky.exposed(colour, scene.sensor)
-    rgb = shade.smoothed(rgb, surface.seen)
+    rgb = shade.smoothed(rgb, surface.row)
     rgb = sky.with_noise(rgb, scene.sensor, scene.noise_shift)
-    depth = np.where(open_sky, 0, 1 / np.maximum(surface.inverse_z, 1e-6)).astype(np.float32)
+    depth = 1 / np.maximum(surface.inverse_z, np.float32(1e-6))
+    depth[open_sky] = 0
     return Picture(rgb, depth, label)
 
 
-def coloured_ground(
-    scene: Scene, surface: shade.Surface, label: np.ndarray, jitter: np.ndarray
-) -> np.ndarray:
-    """Return (H, W, 3) float32 colours with road paint, stains and shadows on the ground."""
-    colour, _ = shade.coloured(scene.mesh, surface, scene.light, jitter)
-    is_ground = (surface.seen >= 0) & (surface.seen < scene.ground_count)
-    on_road = np.flatnonzero(is_ground & (label == ROAD))
+def mark_ground(
+    colour: np.ndarray, scene: Scene, surface: shade.Surface, label: np.ndarray
+) -> None:
+    """Add road paint, stains and shadows to the ground pixels of (3, H, W) colours."""
+    on_road = np.flatnonzero(surface.ground & (label == ROAD))
     shade.paint_marks(colour, surface, on_road, scene.road)
-    off_map = np.float32(-1e4)
-    s = np.where(is_ground, surface.s, off_map)
-    factor = floor_map.looked_up(scene.floor, s, surface.t, scene.floor_z_m)
-    colour *= factor[..., None]
-    return colour
+    s = np.where(surface.ground, surface.s, np.float32(-1e4))
+    colour *= floor_map.looked_up(scene.floor, s, surface.t, scene.floor_z_m)

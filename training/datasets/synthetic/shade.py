@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import SKY
 from training.datasets.synthetic import raster, textures
 from training.datasets.synthetic.light import Light
-from training.datasets.synthetic.mesh import Mesh
+from training.datasets.synthetic.mesh import Colour, Mesh, taken
 from training.datasets.synthetic.road import Road
 
-GROUND_TILES = (textures.ASPHALT, textures.PAVING, textures.GRASS, textures.DIRT)
 FOOTED = np.zeros(textures.COUNT, bool)
 FOOTED[[textures.BRICK, textures.PLASTER, *textures.FACADES, textures.SHOP]] = True
 
@@ -26,12 +26,18 @@ FOOTED[[textures.BRICK, textures.PLASTER, *textures.FACADES, textures.SHOP]] = T
 class Surface:
     """What each pixel sees; (H, W) arrays.
 
-    seen   rows of the mesh's triangle arrays, -1 = sky.   inverse_z 1 / metres (0 in the sky).
-    s, t   texture coordinates, metres ((d, z) of the road on the ground).
-    ds, dt metres of s across and t down that one pixel covers; `footprint` the larger of all four.
+    mesh      the triangles that are seen; row 0 stands for the sky.
+    row       intp, row of `mesh`.
+    ground    bool, on the ground mesh.
+    inverse_z float32, 1 / metres (0 in the sky).
+    s, t      float32, texture coordinates in metres; (d, z) of the road on the ground.
+    ds, dt    float32, metres of s across and of t down that one pixel covers.
+    footprint float32, the largest number of metres that one pixel covers in any direction.
     """
 
-    seen: np.ndarray
+    mesh: Mesh
+    row: np.ndarray
+    ground: np.ndarray
     inverse_z: np.ndarray
     s: np.ndarray
     t: np.ndarray
@@ -40,20 +46,24 @@ class Surface:
     footprint: np.ndarray
 
 
-def look(mesh: Mesh, view: raster.Pose, camera: Camera) -> Surface:
-    """Return the visible surface of a mesh."""
-    points = raster.to_camera(mesh.vertices, view)
-    kept = np.flatnonzero(raster.visible(points, camera))
-    points = points[kept]
+def look(mesh: Mesh, ground_count: int, view: raster.Pose, camera: Camera) -> Surface:
+    """Return the visible surface of a mesh whose first `ground_count` triangles are ground."""
+    front = raster.facing(mesh, view)
+    points = raster.to_camera(mesh.vertices[front], view)
+    within = np.flatnonzero(raster.visible(points, camera))
+    points, kept = points[within], front[within]
     ids = raster.triangle_ids(points, camera)
     used = np.flatnonzero(np.bincount(ids.ravel(), minlength=len(kept) + 1)[1:])
-    # Number the triangles that are seen 1..n; 0 stays the sky.
-    number = np.zeros(len(kept) + 1, np.int32)
+    number = np.zeros(len(kept) + 1, np.intp)
     number[used + 1] = np.arange(1, len(used) + 1)
-    local = number[ids]
-    planes = pixel_planes(points[used], mesh.uv[kept[used]], camera)
-    seen = np.concatenate([[-1], kept[used]])[local]
-    return evaluate(planes, local, seen, camera)
+    row = number.take(ids)
+    rows = np.concatenate([[0], kept[used]])
+    seen = taken(mesh, rows)
+    seen.label[0] = SKY
+    is_ground = rows < ground_count
+    is_ground[0] = False
+    planes = pixel_planes(points[used], seen.uv[1:], camera)
+    return Surface(seen, row, is_ground.take(row), *evaluate(planes, row, camera))
 
 
 def pixel_planes(points: np.ndarray, uv: np.ndarray, camera: Camera) -> np.ndarray:
@@ -78,11 +88,11 @@ def pixel_planes(points: np.ndarray, uv: np.ndarray, camera: Camera) -> np.ndarr
     return planes
 
 
-def evaluate(planes: np.ndarray, local: np.ndarray, seen: np.ndarray, camera: Camera) -> Surface:
-    """Evaluate the planes at every pixel."""
+def evaluate(planes: np.ndarray, row: np.ndarray, camera: Camera) -> tuple[np.ndarray, ...]:
+    """Evaluate the planes at every pixel: the last six fields of Surface."""
     u = np.arange(camera.width, dtype=np.float32)
     v = np.arange(camera.height, dtype=np.float32)[:, None]
-    zu, zv, zc, su, sv, sc, tu, tv, tc, low, high = (row.take(local) for row in planes)
+    zu, zv, zc, su, sv, sc, tu, tv, tc, low, high = (plane.take(row) for plane in planes)
     # A pixel centre may lie a hair outside its triangle: stay within the triangle's depths.
     inverse_z = np.clip(zu * u + zv * v + zc, low, high)
     z = 1 / np.maximum(inverse_z, 1 / raster.FAR_M)
@@ -92,7 +102,7 @@ def evaluate(planes: np.ndarray, local: np.ndarray, seen: np.ndarray, camera: Ca
     across = np.maximum(ds, dt)
     across = np.maximum(across, np.abs(sv - s * zv) * z)
     across = np.maximum(across, np.abs(tu - t * zu) * z)
-    return Surface(seen, inverse_z, s, t, ds, dt, across)
+    return inverse_z, s, t, ds, dt, across
 
 
 def triangle_light(mesh: Mesh, light: Light) -> np.ndarray:
@@ -104,41 +114,44 @@ def triangle_light(mesh: Mesh, light: Light) -> np.ndarray:
     return np.sqrt(np.maximum(bright, 0.004)).astype(np.float32)
 
 
-def texels(surface: Surface, tile: np.ndarray, jitter: np.ndarray) -> np.ndarray:
-    """Return (H, W, 4) uint8 texels; `jitter` (H, W) in -0.5..0.5 stands in for interpolation."""
+def texels(surface: Surface, tile: np.ndarray, jitter: np.ndarray) -> list[np.ndarray]:
+    """Return texel planes R, G, B, A, (H, W) uint8; jitter in -0.5..0.5 replaces interpolation."""
     atlas = textures.atlas()
-    density = (textures.SIZE / textures.TILE_M).astype(np.float32)[tile]
+    density = (textures.SIZE / textures.TILE_M).astype(np.float32).take(surface.mesh.tile)
+    density = density.take(surface.row)
     # The exponent bits of a float are the floor of its base-2 logarithm.
-    rate = surface.footprint * density * 0.7 * (1 + 0.5 * jitter)
+    rate = surface.footprint * density * (0.7 + 0.35 * jitter)
     level = np.clip((np.maximum(rate, 1e-6).view(np.int32) >> 23) - 127, 0, textures.LEVELS - 1)
-    shrink = density / (1 << level).astype(np.float32)
-    size = textures.SIZE >> level
+    shrink = density * np.float32(0.5) ** np.arange(textures.LEVELS, dtype=np.float32).take(level)
+    size = (textures.SIZE >> np.arange(textures.LEVELS, dtype=np.int32)).take(level)
     col = np.floor(surface.s * shrink + jitter).astype(np.int32) & (size - 1)
-    row = np.floor(-surface.t * shrink - jitter).astype(np.int32) & (size - 1)
-    index = atlas.base[tile, level] + row * size + col
-    return atlas.texels.take(index).view(np.uint8).reshape(*tile.shape, 4)
+    up = np.floor(-surface.t * shrink - jitter).astype(np.int32) & (size - 1)
+    start = atlas.base.ravel().take(tile.astype(np.int32) * textures.LEVELS + level)
+    index = start + up * size + col
+    return cv2.split(atlas.texels.take(index).view(np.uint8).reshape(*tile.shape, 4))
 
 
-def coloured(
-    mesh: Mesh, surface: Surface, light: Light, jitter: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (H, W, 3) float32 lit display colours without ground marks, air and sky, and tiles."""
-    tile = mesh.tile.take(surface.seen)
-    texel = texels(surface, tile, jitter)
+def coloured(surface: Surface, light: Light, jitter: np.ndarray) -> np.ndarray:
+    """Return (3, H, W) float32 lit display colours, before ground marks, air and sky."""
+    mesh = surface.mesh
+    tile = mesh.tile.take(surface.row)
+    *texel, alpha = texels(surface, tile, jitter)
     lit = triangle_light(mesh, light)
-    colour = (mesh.tint * lit).take(surface.seen, axis=0)
-    colour *= texel[..., :3]
-    bare = np.flatnonzero(texel[..., 3] < 255)
-    if len(bare):
-        alpha = texel.reshape(-1, 4)[bare, 3:] * np.float32(1 / 255)
-        at = surface.seen.ravel()[bare]
-        tint = mesh.tint[at] * alpha + (1 - alpha)
-        colour.reshape(-1, 3)[bare] = texel.reshape(-1, 4)[bare, :3] * tint * lit[at]
-    colour *= np.float32(1 / 160)
-    foot = np.flatnonzero(FOOTED[tile])
-    height = surface.t.ravel()[foot]
-    colour.reshape(-1, 3)[foot] *= (0.72 + 0.28 * np.clip(height / 1.6, 0, 1))[:, None]
-    return colour, tile
+    bare = np.flatnonzero(alpha.ravel() < 255)
+    share = alpha.ravel()[bare] * np.float32(1 / 255)
+    bare_row = surface.row.ravel()[bare]
+    foot = np.flatnonzero(FOOTED.take(tile))
+    darker = 0.72 + 0.28 * np.clip(surface.t.ravel()[foot] / 1.6, 0, 1)
+    colour = np.empty((3, *tile.shape), np.float32)
+    for k, plane in enumerate(texel):
+        full = (mesh.tint[:, k] * lit[:, k] * np.float32(1 / 160)).take(surface.row)
+        bright = plane.astype(np.float32)
+        out = np.multiply(bright, full, out=colour[k]).reshape(-1)
+        tint = mesh.tint[:, k].take(bare_row) * share + (1 - share)
+        glass = bright.reshape(-1)[bare] * np.float32(1 / 160)
+        out[bare] = glass * tint * lit[:, k].take(bare_row)
+        out[foot] *= darker
+    return colour
 
 
 def paint_marks(colour: np.ndarray, surface: Surface, on_road: np.ndarray, road: Road) -> None:
@@ -146,39 +159,42 @@ def paint_marks(colour: np.ndarray, surface: Surface, on_road: np.ndarray, road:
     s, t = surface.s.ravel()[on_road], surface.t.ravel()[on_road]
     ds = np.maximum(surface.ds.ravel()[on_road], 1e-3)
     dt = np.maximum(surface.dt.ravel()[on_road], 1e-3)
-    flat = colour.reshape(-1, 3)
     open_road = np.ones(len(on_road), np.float32)
     for first, last in road.junctions:
         open_road[(t > first) & (t < last)] = 0
     for line in road.lines:
-        cover = np.clip((line.width_m / 2 - np.abs(s - line.d_m)) / ds + 0.5, 0, 1)
-        cover *= np.minimum(line.width_m / ds, 1) * open_road
-        hit = np.flatnonzero(cover > 0.02)
+        hit = np.flatnonzero(np.abs(s - line.d_m) < line.width_m + ds)
+        across = ds[hit]
+        cover = np.clip((line.width_m / 2 - np.abs(s[hit] - line.d_m)) / across + 0.5, 0, 1)
+        cover *= np.minimum(line.width_m / across, 1) * open_road[hit]
         if line.dash_m < line.period_m:
             phase = t[hit] % line.period_m
             ends = np.minimum(phase, line.dash_m - phase)
-            cover[hit] *= np.clip(ends / dt[hit] + 0.5, 0, 1)
-        blend(flat, on_road[hit], cover[hit] * road.wear, line.colour)
+            cover *= np.clip(ends / dt[hit] + 0.5, 0, 1)
+        blend(colour, on_road[hit], cover * road.wear, line.colour)
     for first, last in road.crossings:
         hit = np.flatnonzero((t > first) & (t < last))
         inside = 0.25 - np.abs(s[hit] % 1.0 - 0.5)
         cover = np.clip(inside / ds[hit] + 0.5, 0, 1)
         fade = np.clip(0.5 / ds[hit], 0, 1)
-        blend(flat, on_road[hit], (cover * fade + 0.5 * (1 - fade)) * road.wear, (0.9, 0.9, 0.88))
+        cover = (cover * fade + 0.5 * (1 - fade)) * road.wear
+        blend(colour, on_road[hit], cover, (0.9, 0.9, 0.88))
 
 
-def blend(flat: np.ndarray, where: np.ndarray, cover: np.ndarray, paint: tuple) -> None:
+def blend(colour: np.ndarray, where: np.ndarray, cover: np.ndarray, paint: Colour) -> None:
     """Mix paint into pixels; it takes the light the surface already has (about asphalt grey)."""
-    old = flat[where]
-    light = old.mean(1, keepdims=True) / 0.42
-    flat[where] = old + cover[:, None] * (np.asarray(paint, np.float32) * light - old)
+    flat = colour.reshape(3, -1)
+    old = flat[:, where]
+    bright = old.mean(0) / 0.42
+    for k in range(3):
+        flat[k, where] = old[k] + cover * (paint[k] * bright - old[k])
 
 
-def smoothed(rgb: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def smoothed(rgb: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Soften the stairs along the borders of triangles in (H, W, 3) uint8."""
-    edge = np.zeros(seen.shape, np.uint8)
-    edge[:, 1:] |= seen[:, 1:] != seen[:, :-1]
-    edge[1:] |= seen[1:] != seen[:-1]
+    edge = np.zeros(row.shape, np.uint8)
+    edge[:, 1:] |= row[:, 1:] != row[:, :-1]
+    edge[1:] |= row[1:] != row[:-1]
     edge = cv2.dilate(edge, np.ones((2, 2), np.uint8), anchor=(1, 1))
     soft = cv2.GaussianBlur(rgb, (3, 3), 0.7)
     cv2.copyTo(soft, edge, rgb)

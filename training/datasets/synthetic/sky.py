@@ -47,59 +47,75 @@ def patch(field: np.ndarray, hw: tuple[int, int], shift: tuple[int, int]) -> np.
 def paint_sky(
     colour: np.ndarray, sky: np.ndarray, camera: Camera, view: Pose, light: Light
 ) -> None:
-    """Fill the `sky` pixels of (H, W, 3) colours: gradient, clouds, glow around the sun."""
+    """Fill the `sky` pixels of (3, H, W) colours; made at half size, it has no sharp edges."""
     rows = np.flatnonzero(sky.any(1))
     if not len(rows):
         return
-    span = slice(rows[0], rows[-1] + 1)
-    rays = camera.rays()[span]
+    last = min(int(rows[-1]) + 2, camera.height)
+    small = camera.resized((camera.width + 1) // 2, (camera.height + 1) // 2)
+    planes = sky_planes(small.rays()[: last // 2 + 1], view, light)
+    mask = sky[:last].view(np.uint8)
+    for k, plane in enumerate(planes):
+        full = cv2.resize(plane, (camera.width, 2 * len(plane)), interpolation=cv2.INTER_LINEAR)
+        cv2.copyTo(full[:last], mask, colour[k, :last])
+
+
+def sky_planes(rays: np.ndarray, view: Pose, light: Light) -> list[np.ndarray]:
+    """Return R, G, B (h, w) float32 along (h, w, 2) rays: gradient, clouds, sun glow."""
     length = np.sqrt(rays[..., 0] ** 2 + rays[..., 1] ** 2 + 1)
     x, y, z = (
         (rays[..., 0] * r[0] + rays[..., 1] * r[1] + r[2]) / length
         for r in view.rotation.T.astype(np.float32)
     )
     up = np.clip(y, 0.0, 1)
-    height = np.sqrt(up)[..., None]
-    haze, zenith = light.haze.astype(np.float32), light.zenith.astype(np.float32)
-    part = haze + height * (zenith - haze)
-    reach = 90 / (up + 0.12)
-    field = cloud_field()
-    east = np.mod(x * reach + 37 * light.sun_dir[0], 255).astype(np.float32)
-    ahead = np.mod(z * reach + 91 * light.sun_dir[2], 255).astype(np.float32)
-    thick = cv2.remap(field, east, ahead, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    cover = np.clip(thick * 0.45 + light.cloud * 1.8 - 0.9, 0, 1) * np.clip(up * 8, 0, 1)
-    white = 0.35 * zenith + 0.65 * np.sqrt(light.ambient + light.sun).astype(np.float32)
-    shade = white * (1.02 - 0.14 * np.clip(thick, 0, 2))[..., None]
-    part += cover[..., None] * (shade - part)
-    toward = np.clip(x * light.sun_dir[0] + y * light.sun_dir[1] + z * light.sun_dir[2], 0, 1)
-    part += (0.5 * (1 - light.cloud * 0.8) * toward**24)[..., None] * light.sun.astype(np.float32)
-    np.copyto(colour[span], part, where=sky[span][..., None])
+    height = np.sqrt(up)
+    reach = np.float32(90) / (up + np.float32(0.12))
+    sun = light.sun_dir.astype(np.float32)
+    east = np.mod(x * reach + 37 * sun[0], np.float32(255))
+    ahead = np.mod(z * reach + 91 * sun[2], np.float32(255))
+    thick = cv2.remap(cloud_field(), east, ahead, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    cover = np.clip(thick * 0.45 + (light.cloud * 1.8 - 0.9), 0, 1) * np.clip(up * 8, 0, 1)
+    tone = 1.02 - 0.14 * np.clip(thick, 0, 2)
+    toward = np.clip(x * sun[0] + y * sun[1] + z * sun[2], 0, 1)
+    glow = (0.5 * (1 - light.cloud * 0.8)) * toward**8 * toward**16
+    white = 0.35 * light.zenith + 0.65 * np.sqrt(light.ambient + light.sun)
+    planes = []
+    for k in range(3):
+        clear = light.haze[k] + height * (light.zenith[k] - light.haze[k])
+        plane = clear + cover * (white[k] * tone - clear) + glow * light.sun[k]
+        planes.append(plane.astype(np.float32))
+    return planes
 
 
 def add_air(colour: np.ndarray, inverse_z: np.ndarray, light: Light) -> None:
-    """Fade (H, W, 3) colours to the haze with distance."""
-    z = 1 / np.maximum(inverse_z, 1e-4)
-    keep = cv2.exp(z * np.float32(-1 / light.visibility_m))[..., None]
-    haze = light.haze.astype(np.float32)
-    colour -= haze
-    colour *= keep
-    colour += haze
+    """Fade (3, H, W) colours to the haze with distance."""
+    z = np.float32(-1 / light.visibility_m) / np.maximum(inverse_z, 1e-4)
+    keep = cv2.exp(z)
+    for plane, haze in zip(colour, light.haze.astype(np.float32), strict=True):
+        plane -= haze
+        plane *= keep
+        plane += haze
 
 
 @lru_cache(maxsize=16)
 def vignette(hw: tuple[int, int]) -> np.ndarray:
-    """Return (H, W, 1) float32, 0 in the middle and 1 in the corners."""
+    """Return (H, W) float32, 0 in the middle and 1 in the corners."""
     y = np.linspace(-1, 1, hw[0], dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, hw[1], dtype=np.float32)
-    return ((x**2 + y**2) / 2)[..., None]
+    return (x**2 + y**2) / 2
 
 
 def exposed(colour: np.ndarray, sensor: Sensor) -> np.ndarray:
-    """Return (H, W, 3) uint8 of display colours: gain, white balance, vignetting, contrast."""
-    gain = (sensor.gain * sensor.balance * 255).astype(np.float32)
-    colour *= gain * (1 - sensor.vignette * vignette(colour.shape[:2]))
-    level = cv2.convertScaleAbs(np.maximum(colour, 0, out=colour), alpha=0.8)
-    return cv2.LUT(level, tone(sensor.contrast))
+    """Return (H, W, 3) uint8 of (3, H, W): exposure, white balance, vignetting, contrast."""
+    # A camera's own exposure control brings most scenes near the same mean, the dark ones less.
+    mean = float(colour[:, ::8, ::8].mean())
+    exposure = sensor.gain * np.clip((0.42 / mean) ** 0.8, 0.7, 2.0)
+    shade = (0.8 * 255) * (1 - np.float32(sensor.vignette) * vignette(colour.shape[1:]))
+    planes = [
+        cv2.multiply(plane, shade, scale=float(exposure * balance), dtype=cv2.CV_8U)
+        for plane, balance in zip(colour, sensor.balance, strict=True)
+    ]
+    return cv2.LUT(cv2.merge(planes), tone(sensor.contrast))
 
 
 @lru_cache(maxsize=64)

@@ -132,8 +132,9 @@ def facade(rng: np.random.Generator) -> np.ndarray:
     style = rng.integers(3)
     wall = grain(rng, 0.03, 0.05)
     if style == 0:
-        rows, cols = np.mgrid[:SIZE, :SIZE]
-        wall = wall - 0.08 * (rows % 4 == 0) + rng.normal(0, 0.05, (SIZE // 4, 1))[rows // 4, 0]
+        course = np.arange(SIZE)[:, None] // 4
+        wall = wall - 0.05 * (np.arange(SIZE)[:, None] % 4 == 0)
+        wall = wall + rng.normal(0, 0.04, (SIZE // 4, SIZE // 8))[course, np.arange(SIZE) // 8]
     if style == 1:
         wall[::64] *= 0.75
         wall[1::64] *= 1.15

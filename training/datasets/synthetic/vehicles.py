@@ -26,25 +26,29 @@ CAR_VARIANTS, TRUCK_VARIANTS, BUS_VARIANTS = 18, 8, 4
 RUBBER, STEEL, GLASS = (0.09, 0.09, 0.1), (0.55, 0.56, 0.58), (0.12, 0.15, 0.18)
 
 
-def wheel(x: float, z: float, radius: float, side: int, label: int) -> Mesh:
+def wheel(x: float, z: float, radius: float, side: int, look: Look, far: bool) -> Mesh:
     """Return one wheel: tread, tyre wall and rim; side -1 or +1 is the way its face looks."""
     middle = np.array([x, radius, z])
     out = np.array([side, 0.0, 0.0])
-    rubber = Look(label, textures.PLAIN, RUBBER)
+    if far:
+        return disc(middle, out, radius, 6, look)
     return joined(
         [
-            tube(middle - 0.2 * out, middle, (radius, radius), 10, rubber),
-            disc(middle, out, radius, 12, rubber),
-            disc(middle + 0.012 * out, out, 0.62 * radius, 8, Look(label, 0, STEEL)),
-            disc(middle + 0.02 * out, out, 0.2 * radius, 5, Look(label, 0, (0.2, 0.2, 0.2))),
+            tube(middle - 0.2 * out, middle, (radius, radius), 10, look),
+            disc(middle, out, radius, 12, look),
+            disc(middle + 0.012 * out, out, 0.62 * radius, 8, Look(look.label, 0, STEEL)),
+            disc(middle + 0.02 * out, out, 0.2 * radius, 5, Look(look.label, 0, (0.2, 0.2, 0.2))),
         ]
     )
 
 
-def wheels(half_width: float, axles: tuple[float, ...], radius: float, label: int) -> Mesh:
+def wheels(
+    half_width: float, axles: tuple[float, ...], radius: float, label: int, far: bool = False
+) -> Mesh:
     """Return wheels on both ends of each axle at these z."""
+    rubber = Look(label, 0, RUBBER)
     pairs = [(side, z) for z in axles for side in (-1, 1)]
-    return joined([wheel(side * half_width, z, radius, side, label) for side, z in pairs])
+    return joined([wheel(s * half_width, z, radius, s, rubber, far) for s, z in pairs])
 
 
 def inset(face: np.ndarray, share: float, out_m: float) -> np.ndarray:
@@ -98,7 +102,7 @@ def cabin(lower: np.ndarray, upper: np.ndarray, label: int) -> Mesh:
 
 
 @lru_cache(maxsize=64)
-def car(variant: int) -> Mesh:
+def car(variant: int, far: bool) -> Mesh:
     """Return a car; variants are saloons, hatchbacks, estates, off-roaders and vans."""
     rng = np.random.default_rng(100 + variant)
     kind = variant % 5
@@ -124,26 +128,26 @@ def car(variant: int) -> Mesh:
     parts = [
         hexahedron(ring(-w, w, clear, rear + 0.06, front - 0.06), waist, paint),
         hexahedron(waist, deck, paint),
-        hexahedron(
-            ring(-w, w, clear - 0.02, rear + 0.3, front - 0.3),
-            ring(-w, w, clear + 0.02, rear + 0.3, front - 0.3),
-            dark,
-        ),
         cabin(glass_low, roof, CAR),
-        wheels(w + 0.01, axles, radius, CAR),
         lamps(w, belt - 0.14, front - 0.03, rear, CAR),
-        patch(0, nose - 0.25, front - 0.02, (0.7, 0.16), True, dark),
+        wheels(w + 0.01, axles, radius, CAR, far),
     ]
+    if far:
+        return joined(parts)
+    parts.append(patch(0, nose - 0.25, front - 0.02, (0.7, 0.16), True, dark))
+    parts.append(box((0, clear - 0.02, 0), (2 * w, 0.04, length - 0.6), dark))
     for side in (-1, 1):
         for z in axles:
-            arch = disc(
-                (side * (w + 0.004), radius + 0.04, z), (side, 0, 0), radius * 1.22, 12, dark
-            )
-            parts.append(arch)
-        parts.append(
-            box((side * (w + 0.09), belt - 0.02, front - hood - 0.25), (0.16, 0.13, 0.1), paint)
-        )
+            middle = (side * (w + 0.004), radius + 0.04, z)
+            parts.append(disc(middle, (side, 0, 0), radius * 1.22, 12, dark))
+        mirror = (side * (w + 0.09), belt - 0.02, front - hood - 0.25)
+        parts.append(box(mirror, (0.16, 0.13, 0.1), paint))
     return joined(parts)
+
+
+def truck_length(variant: int) -> float:
+    """Return a truck's length in metres."""
+    return float(np.ptp(truck(variant).vertices[..., 2]))
 
 
 @lru_cache(maxsize=32)
@@ -209,14 +213,17 @@ def bus(variant: int) -> Mesh:
     return joined(parts)
 
 
-def spoked(z: float, radius: float, label: int) -> Mesh:
+def spoked(z: float, radius: float, label: int, far: bool) -> Mesh:
     """Return a bicycle wheel: a thin ring and a few spokes in the plane x = 0."""
-    angle = np.arange(15) * (2 * np.pi / 14)
+    count = 7 if far else 14
+    angle = np.arange(count + 1) * (2 * np.pi / count)
     rim = np.stack([0 * angle, radius + radius * np.cos(angle), z + radius * np.sin(angle)], 1)
     hub, width = np.array([0, radius, z]), np.array([0.025, 0, 0])
     inner = hub + (rim - hub) * 0.88
     rubber = Look(label, 0, RUBBER)
     parts = [quads(np.stack([rim[:-1], rim[1:], inner[1:], inner[:-1]], 1), rubber)]
+    if far:
+        return parts[0]
     parts.append(tube(hub - width, hub + width, (radius, radius), 14, rubber))
     for a in np.arange(4) * (np.pi / 4):
         arm = np.array([0, np.cos(a), np.sin(a)]) * radius * 0.9
@@ -224,8 +231,8 @@ def spoked(z: float, radius: float, label: int) -> Mesh:
     return joined(parts)
 
 
-@lru_cache(maxsize=1)
-def bicycle() -> Mesh:
+@lru_cache(maxsize=2)
+def bicycle(far: bool) -> Mesh:
     """Return a bicycle."""
     label = CLASS_ID['bicycle']
     frame = Look(label, 0, (0.5, 0.5, 0.5), paint=True)
@@ -240,8 +247,10 @@ def bicycle() -> Mesh:
         (seat, head),
         (front, head),
     ]
-    parts = [tube(np.array(a), np.array(b), (0.028, 0.028), 5, frame) for a, b in tubes]
-    parts += [spoked(-0.52, 0.34, label), spoked(0.52, 0.34, label)]
+    parts = [
+        tube(np.array(a), np.array(b), (0.028, 0.028), 3 if far else 5, frame) for a, b in tubes
+    ]
+    parts += [spoked(z, 0.34, label, far) for z in (-0.52, 0.52)]
     parts.append(box((0, 0.9, -0.22), (0.14, 0.06, 0.26), dark))
     parts.append(tube(np.array(head), np.array([0, 1.0, 0.32]), (0.02, 0.02), 4, dark))
     parts.append(
@@ -250,33 +259,31 @@ def bicycle() -> Mesh:
     return joined(parts)
 
 
-@lru_cache(maxsize=1)
-def motorcycle() -> Mesh:
+@lru_cache(maxsize=2)
+def motorcycle(far: bool) -> Mesh:
     """Return a motorcycle."""
     label = CLASS_ID['motorcycle']
     paint = Look(label, 0, (0.5, 0.5, 0.5), paint=True)
     dark, steel = Look(label, 0, (0.1, 0.1, 0.1)), Look(label, 0, STEEL)
+    sides = 7 if far else 12
     parts = [
-        tube(np.array([-0.07, 0.31, z]), np.array([0.07, 0.31, z]), (0.31, 0.31), 12, dark)
-        for z in (-0.7, 0.7)
+        box((0, 0.32, 0), (0.34, 0.35, 0.6), steel),
+        hexahedron(ring(-0.16, 0.16, 0.62, -0.05, 0.5), ring(-0.14, 0.14, 0.95, 0.0, 0.42), paint),
+        box((0, 0.7, -0.4), (0.3, 0.12, 0.75), dark),
+        patch(0, 0.78, -1.01, (0.16, 0.1), False, Look(label, 0, (0.7, 0.05, 0.05), 0.7)),
+        patch(0, 0.97, 0.565, (0.18, 0.14), True, Look(label, 0, (0.9, 0.9, 0.85), 0.9)),
+        box((0, 0.86, 0.5), (0.24, 0.22, 0.12), paint),
     ]
-    parts += [
-        disc((s * 0.071, 0.31, z), (s, 0, 0), 0.31, 12, dark) for s in (-1, 1) for z in (-0.7, 0.7)
-    ]
-    parts += [
-        disc((s * 0.08, 0.31, z), (s, 0, 0), 0.17, 8, steel) for s in (-1, 1) for z in (-0.7, 0.7)
-    ]
-    parts.append(box((0, 0.32, 0), (0.34, 0.35, 0.6), steel))
-    parts.append(
-        hexahedron(ring(-0.16, 0.16, 0.62, -0.05, 0.5), ring(-0.14, 0.14, 0.95, 0.0, 0.42), paint)
-    )
-    parts.append(box((0, 0.7, -0.4), (0.3, 0.12, 0.75), dark))
-    parts.append(box((0, 0.62, -0.85), (0.22, 0.14, 0.3), paint))
-    parts.append(patch(0, 0.78, -1.01, (0.16, 0.1), False, Look(label, 0, (0.7, 0.05, 0.05), 0.7)))
-    parts.append(tube(np.array([0, 0.31, 0.7]), np.array([0, 1.0, 0.42]), (0.06, 0.05), 6, steel))
-    parts.append(
-        tube(np.array([-0.36, 1.02, 0.36]), np.array([0.36, 1.02, 0.36]), (0.025, 0.025), 5, dark)
-    )
-    parts.append(box((0, 0.86, 0.5), (0.24, 0.22, 0.12), paint))
-    parts.append(patch(0, 0.97, 0.565, (0.18, 0.14), True, Look(label, 0, (0.9, 0.9, 0.85), 0.9)))
+    for z in (-0.7, 0.7):
+        ends = np.array([-0.07, 0.31, z]), np.array([0.07, 0.31, z])
+        parts.append(tube(*ends, (0.31, 0.31), sides, dark))
+        parts += [disc((s * 0.071, 0.31, z), (s, 0, 0), 0.31, sides, dark) for s in (-1, 1)]
+        if not far:
+            parts += [disc((s * 0.08, 0.31, z), (s, 0, 0), 0.17, 8, steel) for s in (-1, 1)]
+    if not far:
+        bar = np.array([-0.36, 1.02, 0.36]), np.array([0.36, 1.02, 0.36])
+        parts.append(tube(*bar, (0.025, 0.025), 5, dark))
+        fork = np.array([0, 0.31, 0.7]), np.array([0, 1.0, 0.42])
+        parts.append(tube(*fork, (0.06, 0.05), 6, steel))
+        parts.append(box((0, 0.62, -0.85), (0.22, 0.14, 0.3), paint))
     return joined(parts)

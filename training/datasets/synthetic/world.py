@@ -9,9 +9,10 @@ import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
 from training.datasets.synthetic import layout, populate, textures
-from training.datasets.synthetic.layout import Lane, Style, Thing
-from training.datasets.synthetic.mesh import Look, Mesh, joined, placed, quads
+from training.datasets.synthetic.layout import Lane, Style
+from training.datasets.synthetic.mesh import Look, Mesh, Places, joined, placed, quads, taken
 from training.datasets.synthetic.road import BEHIND_M, Road, ground
+from training.datasets.synthetic.things import Thing
 
 SIGHT_M = 260.0
 """Things are drawn up to this far ahead; beyond are only the far land and the skyline."""
@@ -42,7 +43,7 @@ def draw_world(rng: np.random.Generator, style: Style, length_m: float) -> World
     hand = 1 if rng.random() < 0.75 else -1
     road, lanes, parking, _ = layout.draw_road(rng, style, total, hand)
     own = int(rng.integers(sum(lane.way > 0 for lane in lanes)))
-    things = populate.traffic(rng, style, lanes, own, 0.0, total)
+    things = populate.traffic(rng, style, lanes, own, total)
     things += populate.cross_traffic(rng, road)
     for side in (-1, 1):
         things += populate.roadside(rng, style, road, side, side in parking, total)
@@ -70,7 +71,7 @@ def backdrop(rng: np.random.Generator, road: Road) -> Mesh:
 def skyline(
     rng: np.random.Generator, radius: float, height: float, rough: float, roofs: bool
 ) -> Mesh:
-    """Return a curtain of upright quads on an arc ahead: hills or woods, or blocks of buildings."""
+    """Return a curtain of upright quads on an arc ahead: hills and woods, or buildings."""
     angle = np.linspace(-1.25, 1.25, 61)
     wave = np.cumsum(rng.normal(0, 1, 61)) / 4
     tall = height * np.clip(
@@ -94,7 +95,7 @@ def skyline(
 def in_view(
     spots: np.ndarray, reach_m: np.ndarray, eye: np.ndarray, yaw: float, wide: float
 ) -> np.ndarray:
-    """Return (n,) bool: discs on the plan that a camera at `eye` may see within +-`wide` radians."""
+    """Return (n,) bool: discs that a camera at `eye` may see within +-`wide` radians."""
     x, z = spots[:, 0] - eye[0], spots[:, 2] - eye[2]
     right, ahead = x * np.cos(yaw) - z * np.sin(yaw), x * np.sin(yaw) + z * np.cos(yaw)
     outside = np.abs(right) * np.cos(wide) - ahead * np.sin(wide)
@@ -145,18 +146,27 @@ def around(
 
     eye, yaw, wide: the camera, and half the horizontal angle to keep; out of it nothing is built.
     """
-    land = world.ground
-    along = land.vertices[:, :, 2]
-    keep = (along.max(1) > z - BEHIND_M) & (along.min(1) < z + SIGHT_M)
-    land = Mesh(*(getattr(land, f)[keep] for f in land.__dataclass_fields__))
+    along = world.ground.vertices[:, 0, 2]
+    keep = (along > z - BEHIND_M) & (along < z + SIGHT_M)
     now = moment(world, z, time_s)
     reaches = np.array([reach(t) for t in now.things])
-    seen = np.flatnonzero(in_view(now.spots, reaches, eye, yaw, wide))
-    meshes = [
-        placed(t.mesh, p, y, t.scale, t.colour)
-        for t, p, y in ((now.things[i], now.spots[i], float(now.yaws[i])) for i in seen)
-    ]
+    distance = np.hypot(now.spots[:, 0] - eye[0], now.spots[:, 2] - eye[2])
+    seen = in_view(now.spots, reaches, eye, yaw, wide) & (distance > 1.3)
+    drawn, meshes = [], []
+    for i in np.flatnonzero(seen):
+        shape = now.things[i].shape(distance[i])
+        if shape is not None:
+            drawn.append(i)
+            meshes.append(shape)
+    places = Places(
+        now.spots[drawn],
+        now.yaws[drawn],
+        np.array([now.things[i].scale for i in drawn]).reshape(-1, 3),
+        np.array([now.things[i].colour or (0, 0, 0) for i in drawn]).reshape(-1, 3),
+    )
     back = world.backdrop
     shift = np.float32([float(world.road.centre(z)), 0, z])
     back = replace(back, vertices=back.vertices + shift)
-    return joined([land, back, *meshes]), int(keep.sum()), shadow_boxes(now)
+    land = taken(world.ground, keep)
+    parts = [land, back, placed(meshes, places)] if meshes else [land, back]
+    return joined(parts), int(keep.sum()), shadow_boxes(now)
