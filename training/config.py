@@ -30,7 +30,7 @@ class TrainConfig:
     student: str = option('plain', 'network to train', choices=('plain', 'paper'))
     sources: str = option(
         'synthetic:3,kitti-train:3,kitti-road:3.5,kitti-extra:0.3,kitti-unlabelled:0.8,'
-        'camvid-train:1.5,idd-train:1.5,nuscenes-front:1',
+        'camvid-train:2,idd-train:2,nuscenes-front:1',
         'data sets (training.datasets.catalog) and their relative shares of the crops',
     )
     validation: str = option(
@@ -46,14 +46,14 @@ class TrainConfig:
     focal_max_px: float = option(950.0, 'largest focal length after random scaling', low=50)
     rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
     photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
-    lr: float = option(3e-3, 'peak learning rate of AdamW', low=0)
+    lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)
     schedule: str = option('cosine', 'learning rate after warm-up', choices=('cosine', 'linear'))
     warmup_steps: int = option(200, 'steps of linear warm-up', low=0)
     weight_decay: float = option(1e-4, "AdamW's weight decay", low=0)
     clip: float = option(5.0, 'gradient norm is clipped to this; 0 = off', low=0)
     ema: float = option(0.9985, 'decay of the averaged weights that are exported; 0 = off', low=0)
-    alpha: float = option(0.25, "weight of each scale's depth loss (the paper's)", low=0)
-    beta: float = option(0.75, "weight of each scale's label loss (the paper's)", low=0)
+    alpha: float = option(0.05, "weight of each scale's depth loss (the paper: 0.25)", low=0)
+    beta: float = option(1.25, "weight of each scale's label loss (the paper: 0.75)", low=0)
     gamma: float = option(0.05, "weight of each scale's confidence loss (ours)", low=0)
     log_depth: bool = option(True, 'compare depths in G space; off = in metres (ablation)')
     depth_truth: str = option(
@@ -63,7 +63,7 @@ class TrainConfig:
     )
     teacher_weight: float = option(0.3, 'weight of a teacher pixel; a sensor pixel has 1', low=0)
     sky_weight: float = option(0.2, 'weight of sky pixels, learnt as the far limit', low=0)
-    class_balance: float = option(0.5, 'class weight = frequency ** -this', low=0, high=1)
+    class_balance: float = option(0.4, 'class weight = frequency ** -this', low=0, high=1)
     precision: str = option('32-true', "Lightning's precision", choices=('32-true', 'bf16-mixed'))
     accelerator: str = option('auto', 'cpu, gpu or auto')
     devices: int = option(1, 'processes or GPUs per node', low=1)
