@@ -45,8 +45,16 @@ class NodeConfig:
     output_resolution: str = setting(
         'L',
         'Size of all outputs as a part of the network input: L 1/2, M 1/4, S 1/8, XS 1/16. '
-        'A 480x320 input gives 240x160, 120x80, 60x40 or 30x20. Smaller is faster.',
-        choices=tuple(EXIT_STRIDE),
+        'A 480x320 input gives 240x160, 120x80, 60x40 or 30x20. Smaller is faster. auto: the '
+        'largest that keeps max_latency_ms.',
+        choices=(*EXIT_STRIDE, 'auto'),
+    )
+    max_latency_ms: float = setting(
+        100.0,
+        'For output_resolution auto: the time from receiving an image to having published its '
+        'results that should not be exceeded.',
+        unit='ms',
+        limits=(1.0, 10000.0),
     )
     backend: str = setting(
         'onnxruntime',
@@ -177,6 +185,11 @@ class NodeConfig:
                 'or 0 if it is not known.'
             )
         _check_cameras(self.cameras)
+
+    @property
+    def first_resolution(self) -> str:
+        """The output resolution to begin with: for auto the finest."""
+        return 'L' if self.output_resolution == 'auto' else self.output_resolution
 
     @property
     def input_hw(self) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -165,7 +166,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
-        self._streams[index].process(waiting, self._switcher.current)
+        latency_ms = self._streams[index].process(waiting, self._switcher.current)
+        if latency_ms is not None:
+            self._switcher.observe(latency_ms, time.perf_counter())
 
     # Parameters
 
@@ -195,10 +198,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         threads = self._config.threads
         self.get_logger().info(f'ready: {facts}, {threads} CPU threads; images from {cameras}')
 
-    def _tell_switch(self, pipeline: Pipeline) -> None:
+    def _tell_switch(self, text: str) -> None:
         self._complaint = ''
-        resolution, size = pipeline.facts['output_resolution'], pipeline.facts['output']
-        self.get_logger().info(f'output_resolution is now {resolution}: {size}')
+        self.get_logger().info(text)
 
     def _complain(self, text: str) -> None:
         self._complaint = text

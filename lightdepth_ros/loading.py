@@ -14,10 +14,10 @@ from lightdepth_ros.perception import Perception
 def contract_path(config: NodeConfig) -> Path:
     """Return the contract JSON that `config` names: shipped, a file, or by name in a folder."""
     if not config.model:
-        return shipped_contract(config.student, config.output_resolution)
+        return shipped_contract(config.student, config.first_resolution)
     path = Path(config.model).expanduser()
     if path.is_dir():
-        return path / f'{model_name(config.student, config.output_resolution)}.json'
+        return path / f'{model_name(config.student, config.first_resolution)}.json'
     return path
 
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
 import numpy as np
 
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.contract import ModelContract, load_contract, model_name
+from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, load_contract, model_name
 from lightdepth_ros.engines import OUTPUTS, Engine, Report, load_engine
 from lightdepth_ros.errors import ConfigError, ContractError, EngineError
 from lightdepth_ros.loading import contract_path, perception_of
@@ -48,11 +49,37 @@ class ModelSet:
         self._report = report
         self._engines: dict[str, Engine] = {}
         self._loading = threading.Lock()
-        self._closed = False
+        self.closed = False
+        """Whether `close` was called."""
 
     def loaded(self, config: NodeConfig) -> bool:
         """Return whether `perception` would answer at once."""
         return config.output_resolution in self._engines
+
+    def resolutions(self, config: NodeConfig) -> list[str]:
+        """Return the output resolutions that `config` may use, from fine to coarse.
+
+        Raises ConfigError or ContractError if one of them, or all but one for auto, is missing.
+        """
+        if config.output_resolution != 'auto':
+            if not self.loaded(config):
+                self.check(config)
+            return [config.output_resolution]
+        found, missing = [], []
+        for name in EXIT_STRIDE:
+            at_name = at_resolution(config, name)
+            try:
+                if not self.loaded(at_name):
+                    self.check(at_name)
+                found.append(name)
+            except (ConfigError, ContractError) as error:
+                missing.append(str(error))
+        if len(found) < 2:
+            raise ConfigError(
+                'output_resolution auto needs models of at least two resolutions; '
+                f'found: {", ".join(found) or "none"}. {missing[0]}'
+            )
+        return found
 
     def check(self, config: NodeConfig) -> ModelContract:
         """Prove that the files for `config.output_resolution` are there and whole.
@@ -73,7 +100,7 @@ class ModelSet:
         Raises ConfigError, ContractError or EngineError.
         """
         with self._loading:
-            if self._closed:
+            if self.closed:
                 raise EngineError('the models were freed meanwhile')
             engine = self._engines.get(config.output_resolution)
             if engine is None:
@@ -85,7 +112,7 @@ class ModelSet:
     def close(self) -> None:
         """Free all engines; nothing may run them any more."""
         with self._loading:
-            self._closed = True
+            self.closed = True
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
@@ -100,6 +127,11 @@ class ModelSet:
         )
         warm_up(engine, config)
         return engine
+
+
+def at_resolution(config: NodeConfig, name: str) -> NodeConfig:
+    """Return `config` with another output resolution."""
+    return dataclasses.replace(config, output_resolution=name)
 
 
 def warm_up(engine: Engine, config: NodeConfig) -> None:

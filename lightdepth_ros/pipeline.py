@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import LightdepthError
-from lightdepth_ros.model_set import ModelSet
+from lightdepth_ros.model_set import ModelSet, at_resolution
+from lightdepth_ros.pacing import ResolutionPacer
 from lightdepth_ros.perception import Perception
 
 
@@ -38,58 +39,89 @@ class Pipeline:
 
 
 class Switcher:
-    """Owns the current pipeline. A model that must be loaded first is loaded in the background,
+    """Owns the current pipeline. Models that must be loaded first are loaded in the background,
     so the old one keeps publishing until the new one takes over between two frames."""
 
     def __init__(
         self,
         models: ModelSet,
         config: NodeConfig,
-        tell: Callable[[Pipeline], None],
+        tell: Callable[[str], None],
         complain: Callable[[str], None],
     ) -> None:
-        """Load the model of `config`; raises ConfigError, ContractError or EngineError.
+        """Load the models of `config`; raises ConfigError, ContractError or EngineError.
 
-        tell: called with each new pipeline. complain: called with the reason why one could not
-        be loaded. Both may come from another thread.
+        tell: called with each change of resolution, in words. complain: called with the reason
+        why a model could not be loaded. Both may come from another thread.
         """
         self._models = models
         self._tell = tell
         self._complain = complain
         self._config = config
-        self.current = Pipeline(config, models.perception(config))
+        self._pacer: ResolutionPacer | None = None
+        self._taking_over = threading.Lock()
+        names = models.resolutions(config)
+        for name in names:
+            models.perception(at_resolution(config, name))
+        self.current = self._pipeline(config, names)
 
     def change(self, config: NodeConfig) -> None:
-        """Run with `config` as soon as its model is loaded.
+        """Run with `config` as soon as its models are loaded.
 
-        Raises ConfigError or ContractError, and changes nothing, if that model cannot be used.
+        Raises ConfigError or ContractError, and changes nothing, if they cannot be used.
         """
-        if self._models.loaded(config):
-            self._config = config
-            self._take_over(config)
-            return
-        self._models.check(config)
+        names = self._models.resolutions(config)
         self._config = config
-        threading.Thread(target=self._load, args=(config,), name='loading', daemon=True).start()
+        if all(self._models.loaded(at_resolution(config, name)) for name in names):
+            self._take_over(config, names)
+            return
+        arguments = (config, names)
+        threading.Thread(target=self._load, args=arguments, name='loading', daemon=True).start()
+
+    def observe(self, latency_ms: float, now_s: float) -> None:
+        """Take the latency of a frame into account, where output_resolution is auto."""
+        pacer = self._pacer
+        step = pacer.observe(latency_ms, now_s) if pacer else None
+        if step is None:
+            return
+        with self._taking_over:
+            if self._pacer is not pacer:  # the user changed the settings meanwhile
+                return
+            config = at_resolution(self._config, step.resolution)
+            self.current = Pipeline(config, self._models.perception(config))
+        self._tell(step.reason)
 
     def close(self) -> None:
         """Free all models; the current pipeline must not be run again."""
         self._models.close()
 
-    def _load(self, config: NodeConfig) -> None:
+    def _load(self, config: NodeConfig, names: list[str]) -> None:
         try:
-            self._models.perception(config)
+            for name in names:
+                self._models.perception(at_resolution(config, name))
         except LightdepthError as error:
-            self._complain(
-                f'output_resolution {config.output_resolution} cannot be loaded, so '
-                f'{self.current.config.output_resolution} goes on: {error}'
-            )
+            if not self._models.closed:
+                self._complain(
+                    f'output_resolution {config.output_resolution} cannot be loaded, so '
+                    f'{self.current.config.output_resolution} goes on: {error}'
+                )
             return
         if self._config.output_resolution == config.output_resolution:
-            self._take_over(self._config)
+            self._take_over(self._config, names)
 
-    def _take_over(self, config: NodeConfig) -> None:
-        before = self.current.config.output_resolution
-        self.current = Pipeline(config, self._models.perception(config))
-        if config.output_resolution != before:
-            self._tell(self.current)
+    def _take_over(self, config: NodeConfig, names: list[str]) -> None:
+        with self._taking_over:
+            before = self.current.config.output_resolution
+            self.current = self._pipeline(config, names)
+            after = self.current.config.output_resolution
+        if after != before:
+            self._tell(f'output_resolution {before} -> {after}: as set')
+
+    def _pipeline(self, config: NodeConfig, names: list[str]) -> Pipeline:
+        """Return the pipeline for `config`, whose models `names` are loaded."""
+        if config.output_resolution != 'auto':
+            self._pacer = None
+        elif self._pacer is None or self._pacer.limit_ms != config.max_latency_ms:
+            self._pacer = ResolutionPacer(config.max_latency_ms, names)
+        config = at_resolution(config, self._pacer.resolution if self._pacer else names[0])
+        return Pipeline(config, self._models.perception(config))

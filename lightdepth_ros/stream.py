@@ -109,10 +109,13 @@ class Stream:
             return None
         return Waiting(msg, now_s)
 
-    def process(self, waiting: Waiting, pipeline: Pipeline) -> None:
-        """Predict and publish what is subscribed, or count why not."""
+    def process(self, waiting: Waiting, pipeline: Pipeline) -> float | None:
+        """Predict and publish what is subscribed, or count why not.
+
+        Returns the milliseconds from the image's arrival to the last publish; None if dropped.
+        """
         try:
-            self._process(waiting, pipeline)
+            return self._process(waiting, pipeline)
         except BadImageError as error:
             self._skip(counters.BAD_IMAGE, error)
         except NoCameraInfoYetError:
@@ -121,12 +124,13 @@ class Stream:
             self._skip(counters.BAD_CAMERA_INFO, error)
         except EngineError as error:
             self._skip(counters.ENGINE_ERROR, error)
+        return None
 
-    def _process(self, waiting: Waiting, pipeline: Pipeline) -> None:
+    def _process(self, waiting: Waiting, pipeline: Pipeline) -> float | None:
         wanted = self._wanted()
         if not wanted:
             self.counters.drop(counters.NOBODY_LISTENS)
-            return
+            return None
         rgb = image_to_rgb(waiting.msg)
         size_hw = (rgb.shape[0], rgb.shape[1])
         view = self.calibration.view(pipeline.config, size_hw)
@@ -135,7 +139,7 @@ class Stream:
             wanted = [output for output in wanted if not output.needs_camera]
         if not wanted:
             self.counters.drop(counters.NOT_CALIBRATED)
-            return
+            return None
         self._tell_lost_view(size_hw, pipeline)
         frame = pipeline.perception.predict(rgb, view, needed(wanted))
         self._tell_strange_lens(frame.prediction, pipeline)
@@ -144,7 +148,7 @@ class Stream:
         result = Result(prediction, frame.rgb, header, pipeline.config)
         for output in wanted:
             self.publishers[output.topic].publish(output.build(result))
-        self._count_published(waiting, frame.timings_ms['engine'])
+        return self._count_published(waiting, frame.timings_ms['engine'])
 
     def subscribers(self) -> dict[str, int]:
         """Return the number of subscriptions of each output topic."""
@@ -158,11 +162,13 @@ class Stream:
         depth_m = self._temporal.apply(prediction.depth_m, stamp_s, config.temporal_filter)
         return dataclasses.replace(prediction, depth_m=depth_m)
 
-    def _count_published(self, waiting: Waiting, engine_ms: float) -> None:
+    def _count_published(self, waiting: Waiting, engine_ms: float) -> float:
         now_s = time.perf_counter()
         stamp = waiting.msg.header.stamp
         age_ms = (self._clock_ns() - stamp.sec * 10**9 - stamp.nanosec) * 1e-6
-        self.counters.publish(now_s, (now_s - waiting.arrived_s) * 1e3, age_ms, engine_ms)
+        latency_ms = (now_s - waiting.arrived_s) * 1e3
+        self.counters.publish(now_s, latency_ms, age_ms, engine_ms)
+        return latency_ms
 
     def _skip(self, reason: str, error: LightdepthError) -> None:
         self.counters.drop(reason)

@@ -211,18 +211,21 @@ class Peer:
 
     def new_stats(self) -> dict[str, Any]:
         """Wait for the next ~/stats and return it."""
-        got = self.received[f'{self._depth_node}/stats']
-        got.clear()
-        self.spin_until(lambda: got, 'statistics')
+        got = self._next(f'{self._depth_node}/stats')
         stats: dict[str, Any] = json.loads(got[-1].data)[self._camera]
         return stats
 
     def new_diagnostics(self) -> Any:
         """Wait for the next status in /diagnostics and return it."""
-        got = self.received['/diagnostics']
+        return self._next('/diagnostics')[-1].status[self._camera]
+
+    def _next(self, topic: str) -> list[Any]:
+        """Wait for a message that was sent after this call."""
+        got = self.received[topic]
+        self.spin_for(0.1)  # older ones may still be waiting to be taken
         got.clear()
-        self.spin_until(lambda: got, 'diagnostics')
-        return got[-1].status[0]
+        self.spin_until(lambda: got, topic)
+        return got
 
     # Camera
 

@@ -335,6 +335,26 @@ def test_several_cameras_share_one_model_and_an_unplugged_one_hurts_nobody(model
         assert (stats['name'], stats['received']) == ('/depth_node: unplugged', 0)
 
 
+def test_auto_resolution_steps_down_while_frames_are_late(models, ros_env):
+    parameters = {'output_resolution': 'auto', 'max_latency_ms': 1.0, 'model': str(models)}
+    with NodeProcess(ros_env, **parameters) as node, Peer() as peer:
+        peer.wait_for_subscriber()
+        peer.listen('depth/image', 'points')
+        sizes = [(160, 240), (80, 120), (40, 60), (20, 30)]
+
+        def size() -> tuple[int, int]:
+            header, image, info = frame(peer)
+            peer.send(image, info)
+            peer.spin_for(0.02)
+            got = peer.results('depth/image', header)
+            return (got[0].height, got[0].width) if got else (0, 0)
+
+        peer.spin_until(lambda: size() == sizes[-1], 'the coarsest resolution')
+        told = [line for line in node.log.splitlines() if 'above 1 ms' in line]
+        assert len(told) == 3
+        assert peer.new_stats()['output_resolution'] == 'XS'
+
+
 SLOW_START = """
 import sys, time
 from lightdepth_ros import model_set

@@ -11,7 +11,7 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import shipped_contract
-from lightdepth_ros.errors import ConfigError, ContractError
+from lightdepth_ros.errors import ConfigError, ContractError, EngineError
 from lightdepth_ros.model_set import ModelSet, exit_path
 from lightdepth_ros.pipeline import Switcher
 
@@ -31,18 +31,16 @@ class Story:
     """What the switcher told."""
 
     def __init__(self) -> None:
-        self.sizes: list[str] = []
+        self.told: list[str] = []
         self.complaints: list[str] = []
 
     def switcher(self, config: NodeConfig) -> Switcher:
         models = ModelSet(lambda text: None)
-        return Switcher(
-            models, config, lambda p: self.sizes.append(p.facts['output']), self.complaints.append
-        )
+        return Switcher(models, config, self.told.append, self.complaints.append)
 
     def wait(self) -> None:
         end_s = time.monotonic() + PATIENCE_S
-        while not (self.sizes or self.complaints) and time.monotonic() < end_s:
+        while not (self.told or self.complaints) and time.monotonic() < end_s:
             time.sleep(0.01)
 
 
@@ -106,7 +104,7 @@ def test_resolution_changes_while_the_old_one_keeps_running(folder):
     assert output_hw(switcher) in [(160, 240), (40, 60)]
     story.wait()
     assert output_hw(switcher) == (40, 60)
-    assert story.sizes == ['60x40']
+    assert story.told == ['output_resolution L -> S: as set']
     switcher.change(config)
     assert output_hw(switcher) == (160, 240)  # still loaded, so at once
     switcher.close()
@@ -142,3 +140,54 @@ def test_facts_name_what_really_runs(folder):
     assert facts['device'] == 'CPU'
     assert facts['output'] == 'about 240x160'
     switcher.close()
+
+
+def test_auto_loads_every_resolution_there_is_and_starts_with_the_finest(folder):
+    switcher = Story().switcher(NodeConfig(model=str(folder), output_resolution='auto'))
+    assert output_hw(switcher) == (160, 240)
+    switcher.close()
+
+
+def test_auto_steps_down_when_late_and_up_when_quiet_and_tells_why(folder):
+    story = Story()
+    config = NodeConfig(model=str(folder), output_resolution='auto', max_latency_ms=50.0)
+    switcher = story.switcher(config)
+    for i in range(60):
+        switcher.observe(80.0, i / 30)
+    assert output_hw(switcher) == (40, 60)
+    assert story.told == ['output_resolution L -> S: median latency 80 ms, above 50 ms']
+    for i in range(60, 400):
+        switcher.observe(10.0, i / 30)
+    assert output_hw(switcher) == (160, 240)
+    switcher.close()
+
+
+def test_changed_settings_keep_what_auto_has_found_and_a_changed_limit_does_not(folder):
+    config = NodeConfig(model=str(folder), output_resolution='auto', max_latency_ms=50.0)
+    switcher = Story().switcher(config)
+    for i in range(60):
+        switcher.observe(80.0, i / 30)
+    switcher.change(dataclasses.replace(config, depth_scale=2.0))
+    assert output_hw(switcher) == (40, 60)
+    switcher.change(dataclasses.replace(config, max_latency_ms=100.0))
+    assert output_hw(switcher) == (160, 240)
+    switcher.change(dataclasses.replace(config, output_resolution='S'))
+    switcher.observe(1.0, 100.0)
+    assert output_hw(switcher) == (40, 60)
+    switcher.close()
+
+
+def test_auto_with_a_single_model_is_refused(tmp_path):
+    path = make_tiny_model(tmp_path, 'M', student='plain')
+    with pytest.raises(ConfigError, match='at least two resolutions; found: M'):
+        Story().switcher(NodeConfig(model=str(path), output_resolution='auto'))
+
+
+def test_freed_models_are_not_loaded_again(folder):
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    models = switcher._models
+    switcher.close()
+    with pytest.raises(EngineError, match='freed'):
+        models.perception(config)
