@@ -16,7 +16,8 @@ from rich.table import Table
 from lightdepth_ros.engine_cache import write_atomically
 from lightdepth_ros.errors import ConfigError
 
-BEGIN, END = '<!-- bench: begin, written by the command below -->', '<!-- bench: end -->'
+SECTION = 'bench'
+"""The section of a document that `lightdepth bench --doc` fills."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ TARGETS = (
 )  # fmt: skip
 """The figures that issue 5 asks for, on two cores."""
 
+TARGET_TITLES = ('figure', 'target', 'found', '')
+
 
 def table(report: Report) -> Table:
     """Return the rows as a table for the terminal; columns that nobody fills are left out."""
@@ -165,7 +168,7 @@ def table(report: Report) -> Table:
 
 def target_table(report: Report) -> Table:
     """Return the figures to reach as a table for the terminal."""
-    shown = Table('figure', 'target', 'found', '', box=SIMPLE_HEAD)
+    shown = Table(*TARGET_TITLES, box=SIMPLE_HEAD)
     for target in TARGETS:
         shown.add_row(*_target_row(target, report))
     return shown
@@ -186,9 +189,13 @@ def markdown(report: Report) -> str:
         + ', '.join(f'{k} {v:.0f} {_rate_unit(k)}' for k, v in sorted(report.ceilings.items()))
         + '.',
         '',
-        *_rows([title for title, _ in columns], [[t(r) for _, t in columns] for r in report.rows]),
+        *markdown_rows(
+            [title for title, _ in columns], [[t(r) for _, t in columns] for r in report.rows]
+        ),
         '',
-        *_rows(['figure', 'target', 'found', ''], [_target_row(t, report) for t in TARGETS]),
+        *markdown_rows(
+            ['figure', 'target', 'found', ''], [_target_row(t, report) for t in TARGETS]
+        ),
     ]
     if report.not_run:
         parts += ['', 'Not run here: ' + '; '.join(f'{k}: {v}' for k, v in report.not_run.items())]
@@ -200,24 +207,31 @@ def write_json(report: Report, path: Path) -> None:
     write_atomically(path, (json.dumps(asdict(report), indent=1) + '\n').encode())
 
 
-def write_into_document(report: Report, path: Path) -> None:
-    """Replace what stands between the markers BEGIN and END in a Markdown file."""
+def markers(section: str) -> tuple[str, str]:
+    """Return the lines between which a document's generated section stands."""
+    return f'<!-- {section}: begin, written by the command below -->', f'<!-- {section}: end -->'
+
+
+def write_section(path: Path, section: str, content: str) -> None:
+    """Replace what stands between the `markers` of a section in a Markdown file."""
+    begin, end = markers(section)
     text = path.read_text(encoding='utf-8')
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ConfigError(f'{path} must hold the lines {BEGIN!r} and {END!r} once each')
-    pattern = re.compile(f'{re.escape(BEGIN)}.*{re.escape(END)}', re.DOTALL)
-    filled = f'{BEGIN}\n{markdown(report)}\n{END}'
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ConfigError(f'{path} must hold the lines {begin!r} and {end!r} once each')
+    pattern = re.compile(f'{re.escape(begin)}.*{re.escape(end)}', re.DOTALL)
+    filled = f'{begin}\n{content}\n{end}'
     write_atomically(path, pattern.sub(lambda _: filled, text).encode())
+
+
+def markdown_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    line = '| {} |'.format
+    head = [line(' | '.join(titles)), line(' | '.join('---' for _ in titles))]
+    return head + [line(' | '.join(row)) for row in rows]
 
 
 def _filled(report: Report) -> list[Column]:
     return [(title, text) for title, text in COLUMNS if any(text(row) for row in report.rows)]
-
-
-def _rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    line = '| {} |'.format
-    head = [line(' | '.join(titles)), line(' | '.join('---' for _ in titles))]
-    return head + [line(' | '.join(row)) for row in rows]
 
 
 def _rate_unit(ceiling: str) -> str:

@@ -18,7 +18,14 @@ from rich.console import Console
 
 from lightdepth_ros.bench_matrix import Matrix, Peer, measure
 from lightdepth_ros.bench_plot import write_chart
-from lightdepth_ros.bench_report import table, target_table, write_into_document, write_json
+from lightdepth_ros.bench_report import (
+    SECTION,
+    markdown,
+    table,
+    target_table,
+    write_json,
+    write_section,
+)
 from lightdepth_ros.cli_engine import add_model_flags, add_size_flag, contracts
 from lightdepth_ros.engines import ENGINES
 from lightdepth_ros.errors import ConfigError
@@ -54,6 +61,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_flags(top)
+    top.add_argument(
+        '--also', type=Path, action='append', default=[], metavar='CONTRACT.json',
+        help='a model to time beside these, for example a quantised one; may be repeated',
+    )  # fmt: skip
     add_size_flag(top)
     top.add_argument(
         '--backend', choices=tuple(ENGINES), action='append', help='may be repeated. Default: all'
@@ -92,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         peers = stack.enter_context(exported_peers()) if args.peers else []
         matrix = Matrix(
-            contracts=contracts(args),
+            contracts=[*contracts(args), *args.also],
             backends=args.backend or list(ENGINES),
             precisions=args.precision or ['fp32', 'fp16', 'bf16'],
             threads=sorted(set(args.threads)),
@@ -113,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot:
         write_chart(report, args.plot)
     if args.doc:
-        write_into_document(report, args.doc)
+        write_section(args.doc, SECTION, markdown(report))
     return 0
 
 

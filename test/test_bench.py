@@ -18,17 +18,19 @@ from lightdepth_ros.bench_cost import COPY_BYTES, Cost, memory_copy, network_cos
 from lightdepth_ros.bench_matrix import Matrix, Peer, own_cases, reference_case
 from lightdepth_ros.bench_plot import write_chart
 from lightdepth_ros.bench_report import (
-    BEGIN,
-    END,
+    SECTION,
     TARGETS,
     Report,
     Row,
     find,
     markdown,
-    write_into_document,
+    markers,
+    write_section,
 )
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
+
+BEGIN, END = markers(SECTION)
 
 
 def case(name='plain', exit_name='L', backend='onnxruntime', precision='fp32', threads=1) -> Case:
@@ -198,11 +200,12 @@ def test_perception_overhead_leaves_the_engine_out(tmp_path):
         backend, device, contract = engine.backend, engine.device, engine.contract
 
         def run(self, image, outputs):
-            time.sleep(0.05)
+            time.sleep(0.2)
             return engine.run(image, outputs)
 
     found = bench.perception_overhead(Slow(), 3)
-    assert 0 < found['depth_only_ms'] <= found['everything_ms'] < 50
+    assert 0 < found['depth_only_ms'] < 150
+    assert 0 < found['everything_ms'] < 150
 
 
 def test_start_cost_is_measured_in_a_process_of_its_own(tmp_path):
@@ -272,7 +275,7 @@ def test_document_is_filled_between_its_markers_only(tmp_path):
     path = tmp_path / 'doc.md'
     path.write_text(f'before\n{BEGIN}\nold\n{END}\nafter \\1\n', encoding='utf-8')
     for ratio in (1.0, 2.0):
-        write_into_document(report(row(ratio)), path)
+        write_section(path, SECTION, markdown(report(row(ratio))))
     text = path.read_text(encoding='utf-8')
     assert text.startswith(f'before\n{BEGIN}\n')
     assert text.endswith(f'{END}\nafter \\1\n')
@@ -285,7 +288,7 @@ def test_document_without_markers_is_refused_and_kept(tmp_path):
     path = tmp_path / 'doc.md'
     path.write_text('mine', encoding='utf-8')
     with pytest.raises(ConfigError, match='once each'):
-        write_into_document(report(row(1.0)), path)
+        write_section(path, SECTION, markdown(report(row(1.0))))
     assert path.read_text(encoding='utf-8') == 'mine'
 
 

@@ -11,11 +11,12 @@ import pytest
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
 
+from lightdepth_ros.bench import Case  # noqa: E402
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract  # noqa: E402
 from lightdepth_ros.engines import OUTPUTS, load_engine  # noqa: E402
 from lightdepth_ros.errors import DataError  # noqa: E402
 from lightdepth_ros.golden import golden_image, load_checked  # noqa: E402
-from training import export, quantize  # noqa: E402
+from training import export, precision, quantize  # noqa: E402
 from training.students.plain import PlainStudent  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -138,3 +139,49 @@ def test_command_writes_the_model_and_names_mistakes(student, frames, tmp_path, 
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == ['.json', '.onnx']
     assert quantize.main([*words, '--frames', str(tmp_path)]) == 2
     assert 'no picture' in capsys.readouterr().err
+
+
+# What a precision is worth.
+
+
+def weighed(computes: str, rmse_m: float, seconds: float) -> precision.Weighed:
+    case = Case('plain', 'L', 'openvino', 'fp32', computes, 1, HW)
+    return precision.Weighed(case, rmse_m, seconds)
+
+
+def test_precision_is_worth_shipping_if_it_loses_little_and_gains_enough():
+    rows = precision.table(
+        [
+            weighed('fp32', 5.0, 0.010),
+            weighed('bf16', 5.05, 0.005),
+            weighed('int8', 5.2, 0.003),
+            weighed('int8+bf16', 4.9, 0.009),
+        ]
+    )
+    assert [row[1:] for row in rows] == [
+        ['fp32', '5.000', '+0.0%', '1.00', ''],
+        ['bf16', '5.050', '+1.0%', '2.00', 'yes'],
+        ['int8', '5.200', '+4.0%', '3.33', 'no: loses too much'],
+        ['int8+bf16', '4.900', '-2.0%', '1.11', 'no: gains too little'],
+    ]
+
+
+def test_cases_are_every_cpu_engine_in_every_precision(student, quantised):
+    titles = [c.title for c in precision.cases_of(student, quantised[1])]
+    assert titles == [
+        'plain M onnxruntime fp32 1t',
+        'plain M openvino fp32 1t',
+        'plain M openvino bf16 1t',
+        'plain M onnxruntime int8 1t',
+        'plain M openvino int8 1t',
+        'plain M openvino int8+bf16 1t',
+    ]
+    assert len(precision.cases_of(student, None)) == 3
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_precisions_are_scored_on_road_data(student, data_root, monkeypatch):
+    monkeypatch.setenv('LIGHTDEPTH_DATA', str(data_root))
+    case = precision.cases_of(student, None)[0]
+    assert 1 < precision.rmse_m(case, 'kitti-val', precision.PROTOCOLS['raw']) < 80
