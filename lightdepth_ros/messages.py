@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrays <-> sensor_msgs: pure functions that never see a node.
 
-Data goes into messages as array('B'), the one type that rclpy takes over without a loop in
-Python, checked or not. It comes out as a NumPy view, without a copy.
+Data goes into a message by `msg.data.frombytes`: assigning `data` copies it (twice if given to
+the constructor), and anything but an array('B') is looped over in Python where field checking is
+on. It comes out as a NumPy view, without a copy.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
     """Return an organised (h, w) or plain (n,) structured array (cloud.POINT) as PointCloud2."""
     rows = np.ascontiguousarray(np.atleast_2d(points))
     height, width = rows.shape
-    return PointCloud2(
+    msg = PointCloud2(
         header=header,
         height=height,
         width=width,
@@ -137,9 +138,10 @@ def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
         is_bigendian=False,
         point_step=rows.dtype.itemsize,
         row_step=rows.dtype.itemsize * width,
-        data=_bytes(rows),
         is_dense=False,
     )
+    _fill(msg.data, rows)
+    return msg
 
 
 def cloud_to_points(msg: PointCloud2) -> np.ndarray:
@@ -168,18 +170,17 @@ def _fields(dtype: np.dtype[Any]) -> list[PointField]:
 
 def _image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     height, width = pixels.shape[:2]
-    return Image(
+    msg = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=int(sys.byteorder == 'big'),
         step=pixels.nbytes // height,
-        data=_bytes(pixels),
     )
+    _fill(msg.data, pixels)
+    return msg
 
 
-def _bytes(pixels: np.ndarray) -> array.array[int]:
-    data = array.array('B')
+def _fill(data: array.array[int], pixels: np.ndarray) -> None:
     data.frombytes(pixels.reshape(-1).view(np.uint8).data)
-    return data

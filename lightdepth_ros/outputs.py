@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from lightdepth_ros import messages
@@ -77,7 +78,7 @@ who else listens."""
 LABEL = frozenset({'label'})
 CLOUD = frozenset({'depth', 'label', 'confidence', 'rgb'})
 
-COLORS = palette()
+COLORS = palette()[:, None]  # (256, 1, 3), as OpenCV's colour maps are
 
 
 def _depth(result: Result) -> Any:
@@ -98,7 +99,7 @@ def _label(result: Result) -> Any:
 
 
 def _label_color(result: Result) -> Any:
-    return messages.rgb_to_image(COLORS[result.label_id], result.header)
+    return messages.rgb_to_image(cv2.applyColorMap(result.label_id, COLORS), result.header)
 
 
 def _points(result: Result) -> Any:
