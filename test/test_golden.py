@@ -266,9 +266,9 @@ def only(monkeypatch, **loaders) -> None:
 
 
 def test_fastest_prefers_onnxruntime_unless_clearly_beaten():
-    assert fastest({'onnxruntime': 10.0, 'openvino': 9.7}) == 'onnxruntime'
-    assert fastest({'onnxruntime': 10.0, 'openvino': 9.0}) == 'openvino'
-    assert fastest({'openvino': 9.0, 'tensorrt': 2.0}) == 'tensorrt'
+    assert fastest({'onnxruntime fp32': 10.0, 'openvino fp32': 9.7}) == 'onnxruntime fp32'
+    assert fastest({'onnxruntime fp32': 10.0, 'openvino bf16': 9.0}) == 'openvino bf16'
+    assert fastest({'openvino fp32': 9.0, 'tensorrt fp16': 2.0}) == 'tensorrt fp16'
 
 
 def test_auto_takes_the_fastest_sound_engine_and_says_why(tiny, monkeypatch):
@@ -279,12 +279,17 @@ def test_auto_takes_the_fastest_sound_engine_and_says_why(tiny, monkeypatch):
         raise EngineError('no usable GPU. Check it')
 
     only(monkeypatch, sound=lambda *_: BrokenEngine(tiny), broken=broken, missing=missing)
-    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: {n: 10 - len(n) for n in loaded})
+    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: dict.fromkeys(loaded, 5.0))
     reports = []
     engine, choice = choose(tiny, report=reports.append)
     assert choice.backend == engine.backend == 'onnxruntime'
-    assert set(choice.median_ms) == {'onnxruntime', 'sound'}
-    for words in ('auto takes onnxruntime', 'sound 5.0 ms', 'missing: no usable GPU', 'broken: '):
+    assert set(choice.median_ms) == {'onnxruntime fp32', 'sound fp32'}
+    for words in (
+        'auto takes onnxruntime fp32',
+        'sound fp32 5.0 ms',
+        'missing: no usable',
+        'broken fp32: ',
+    ):
         assert words in reports[-1]
 
 
@@ -313,15 +318,27 @@ def test_auto_measures_again_when_the_remembered_engine_fails(tiny, monkeypatch)
         return BrokenEngine(tiny)
 
     only(monkeypatch, sound=load)
-    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: {n: 10 - len(n) for n in loaded})
-    monkeypatch.setattr(
-        choosing, 'fastest', lambda ms: 'sound' if 'sound' in ms else 'onnxruntime'
-    )
+    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: dict.fromkeys(loaded, 5.0))
+    monkeypatch.setattr(choosing, 'fastest', max)  # of names: sound, if it works
     reports = []
     assert choose(tiny, report=reports.append)[1].backend == 'sound'
     works.clear()
     assert choose(tiny, report=reports.append)[1].backend == 'onnxruntime'
     assert any('remembered engine sound fails: gone' in line for line in reports)
+
+
+def test_auto_races_the_precisions_that_may_win_unasked(tiny, monkeypatch):
+    only(monkeypatch, half=lambda *_, **options: BrokenEngine(tiny, None, options['precision']))
+    monkeypatch.setitem(engines.PRECISIONS, 'half', ('fp32', 'bf16', 'fp16'))
+    monkeypatch.setitem(choosing.RACED, 'half', ('fp32', 'bf16'))
+    monkeypatch.setattr(choosing, '_race', lambda loaded, hw: {n: len(loaded) for n in loaded})
+    choice = choose(tiny)[1]
+    assert set(choice.median_ms) == {'onnxruntime fp32', 'half fp32', 'half bf16'}
+    monkeypatch.setattr(choosing, 'fastest', lambda ms: 'half bf16')
+    engine, choice = choose(tiny, precision='bf16')
+    assert (choice.backend, choice.precision) == ('half', 'bf16')
+    assert engine.precision == 'bf16'
+    assert set(choice.median_ms) == {'half bf16'}
 
 
 def test_auto_with_a_cache_that_cannot_be_written_works_and_warns(tiny, monkeypatch, tmp_path):

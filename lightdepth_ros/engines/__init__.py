@@ -85,14 +85,17 @@ def load_engine(
     backend: key of ENGINES, or `auto` for the fastest installed and working one
     (lightdepth_ros.engines.choose tells which and why; its choice is logged).
     threads: CPU threads the engine may use. precision: one of PRECISIONS[backend], or `auto` for
-    the first. input_hw: (height, width) to get ready for; None = the contract's. An engine that
-    prepares itself for one size does it here instead of at the first frame.
+    the first (with backend `auto`: for whichever is fastest and accurate enough). input_hw:
+    (height, width) to get ready for; None = the contract's. An engine that prepares itself for
+    one size does it here instead of at the first frame.
     Raises ContractError or EngineError, naming the remedy.
     """
     if backend == 'auto':
         from lightdepth_ros.engines.choose import choose
 
-        return choose(contract_path, threads, input_hw=input_hw, report=report)[0]
+        return choose(
+            contract_path, threads, precision=precision, input_hw=input_hw, report=report
+        )[0]
     precision = chosen_precision(backend, precision)
     contract = load_contract(contract_path)
     onnx_path = contract_path.parent / contract.onnx_file

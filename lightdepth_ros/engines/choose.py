@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engine_cache import cache_dir, write_atomically
-from lightdepth_ros.engines import ENGINES, Engine, Report, load_engine
+from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, load_engine
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.golden import compare, golden_image
 
@@ -28,6 +28,11 @@ MARGIN = 0.95
 """Another engine must need less than this share of ONNX Runtime's time: a tie keeps the engine
 that every check compares with."""
 
+USUAL = 'onnxruntime fp32'
+RACED = {'openvino': ('fp32', 'bf16'), 'tensorrt': ('fp16',)}
+"""Precisions that may win unasked, where a backend has more than one: those that lose well under
+2 % of accuracy on the shipped models (docs/performance.md) and that the golden frame passes."""
+
 PACKAGES = (
     'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx', 'cuda-bindings', 'cuda-python',
 )  # fmt: skip
@@ -36,9 +41,13 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What `auto` took and why. median_ms: of each engine that works, in milliseconds."""
+    """What `auto` took and why.
+
+    median_ms: milliseconds per image of each engine that works, by 'backend precision'.
+    """
 
     backend: str
+    precision: str
     reason: str
     median_ms: dict[str, float] = field(default_factory=dict)
 
@@ -47,30 +56,29 @@ def choose(
     contract_path: Path,
     threads: int = 1,
     *,
+    precision: str = 'auto',
     input_hw: tuple[int, int] | None = None,
     report: Report | None = None,
     directory: Path | None = None,
 ) -> tuple[Engine, Choice]:
     """Return the fastest engine that is installed, loads and agrees with ONNX Runtime.
 
-    The choice is remembered in `directory` (None: the cache) for this machine, model, size,
-    thread count and set of library versions. `report`, or the log, is told the reason.
+    precision: race only this one; 'auto' races those of RACED. The choice is remembered in
+    `directory` (None: the cache) for this machine, model, size, thread count and set of library
+    versions. `report`, or the log, is told the reason.
     """
     report = report or logging.getLogger('lightdepth').info
-    path = (
-        directory or cache_dir()
-    ) / f'auto_{_fingerprint(contract_path, threads, input_hw)}.json'
+    start = _Start(contract_path, threads, precision, input_hw, report)
+    path = (directory or cache_dir()) / f'auto_{_fingerprint(start)}.json'
     remembered = _recall(path)
     if remembered is not None:
         try:
-            engine = load_engine(
-                contract_path, remembered.backend, threads, input_hw=input_hw, report=report
-            )
+            engine = start.load(remembered.backend, remembered.precision)
             report(f'{remembered.reason} (measured earlier; delete {path} to measure again)')
             return engine, remembered
         except EngineError as error:
             report(f'the remembered engine {remembered.backend} fails: {error}')
-    engine, choice = _measured(contract_path, threads, input_hw, report)
+    engine, choice = _measured(start)
     report(choice.reason)
     try:
         write_atomically(path, json.dumps(asdict(choice), indent=2).encode())
@@ -79,61 +87,89 @@ def choose(
     return engine, choice
 
 
-def _measured(
-    contract_path: Path, threads: int, input_hw: tuple[int, int] | None, report: Report
-) -> tuple[Engine, Choice]:
-    engines, notes = _working(contract_path, threads, input_hw, report)
+@dataclass(frozen=True)
+class _Start:
+    """What every engine is loaded with."""
+
+    contract_path: Path
+    threads: int
+    precision: str
+    input_hw: tuple[int, int] | None
+    report: Report
+
+    def load(self, backend: str, precision: str) -> Engine:
+        return load_engine(
+            self.contract_path,
+            backend,
+            self.threads,
+            precision=precision,
+            input_hw=self.input_hw,
+            report=self.report,
+        )
+
+    def candidates(self) -> list[tuple[str, str]]:
+        """Return (backend, precision) of every engine to race, ONNX Runtime first."""
+        return [
+            (backend, precision)
+            for backend in ENGINES
+            for precision in RACED.get(backend, PRECISIONS[backend])
+            if self.precision in ('auto', precision)
+        ]
+
+
+def _measured(start: _Start) -> tuple[Engine, Choice]:
+    engines, notes = _working(start)
     if not engines:
         raise EngineError(f'no backend works here. {"; ".join(notes)}')
-    median_ms = _race(engines, input_hw)
+    median_ms = _race(engines, start.input_hw)
     best = fastest(median_ms)
-    for backend, engine in engines.items():
-        if backend != best:
+    for name, engine in engines.items():
+        if name != best:
             engine.close()
-    measured = ', '.join(f'{backend} {ms:.1f} ms' for backend, ms in median_ms.items())
+    measured = ', '.join(f'{name} {ms:.1f} ms' for name, ms in median_ms.items())
     reason = '; '.join([f'backend auto takes {best}: median {measured}', *notes])
-    return engines[best], Choice(best, reason, median_ms)
+    backend, _, precision = best.partition(' ')
+    return engines[best], Choice(backend, precision, reason, median_ms)
 
 
-def _working(
-    contract_path: Path, threads: int, input_hw: tuple[int, int] | None, report: Report
-) -> tuple[dict[str, Engine], list[str]]:
+def _working(start: _Start) -> tuple[dict[str, Engine], list[str]]:
     """Load every engine; return those that agree with the first, and why the others do not."""
     engines: dict[str, Engine] = {}
-    notes = []
-    for backend in ENGINES:
+    notes: dict[str, None] = {}
+    for backend, precision in start.candidates():
+        name = f'{backend} {precision}'
         try:
-            engine = load_engine(contract_path, backend, threads, input_hw=input_hw, report=report)
+            engine = start.load(backend, precision)
         except EngineError as error:
-            notes.append(f'{backend}: {str(error).split(". ")[0]}')
+            notes[f'{backend}: {str(error).split(". ")[0]}'] = None
             continue
-        verdict = compare(engine, next(iter(engines.values()), engine), input_hw)
+        verdict = compare(engine, next(iter(engines.values()), engine), start.input_hw)
         if verdict.passed:
-            engines[backend] = engine
+            engines[name] = engine
         else:
-            notes.append(f'{backend}: {verdict.text}')
+            notes[f'{name}: {verdict.text}'] = None
             engine.close()
-    return engines, notes
+    return engines, list(notes)
 
 
 def _race(engines: dict[str, Engine], input_hw: tuple[int, int] | None) -> dict[str, float]:
     """Return each engine's median time for one image, in milliseconds."""
     image = golden_image(input_hw or next(iter(engines.values())).contract.input_hw)
-    times_ms: dict[str, list[float]] = {backend: [] for backend in engines}
+    times_ms: dict[str, list[float]] = {name: [] for name in engines}
     for round_index in range(WARM_UP + ROUNDS):
-        for backend, engine in engines.items():
+        for name, engine in engines.items():
             started = time.perf_counter()
             engine.run(image)
             if round_index >= WARM_UP:
-                times_ms[backend].append((time.perf_counter() - started) * 1e3)
-    return {backend: statistics.median(times) for backend, times in times_ms.items()}
+                times_ms[name].append((time.perf_counter() - started) * 1e3)
+    return {name: statistics.median(times) for name, times in times_ms.items()}
 
 
 def fastest(median_ms: dict[str, float]) -> str:
-    """Return the backend to take: the fastest, but ONNX Runtime where nobody clearly beats it."""
-    best = min(median_ms, key=lambda backend: median_ms[backend])
-    usual = median_ms.get('onnxruntime')
-    return 'onnxruntime' if usual is not None and median_ms[best] >= MARGIN * usual else best
+    """Return the engine to take: the fastest, but ONNX Runtime where nobody clearly beats it."""
+    best = min(median_ms, key=lambda name: median_ms[name])
+    usual = median_ms.get(USUAL)
+    return USUAL if usual is not None and median_ms[best] >= MARGIN * usual else best
 
 
 def _recall(path: Path) -> Choice | None:
@@ -144,12 +180,13 @@ def _recall(path: Path) -> Choice | None:
     return choice if choice.backend in ENGINES else None
 
 
-def _fingerprint(contract_path: Path, threads: int, input_hw: tuple[int, int] | None) -> str:
-    contract = load_contract(contract_path)
+def _fingerprint(start: _Start) -> str:
+    contract = load_contract(start.contract_path)
     facts = {
         'onnx': contract.onnx_sha256,
-        'input_hw': list(input_hw or contract.input_hw),
-        'threads': threads,
+        'input_hw': list(start.input_hw or contract.input_hw),
+        'threads': start.threads,
+        'precision': start.precision,
         'cpu': cpu_name(),
         'cores': len(os.sched_getaffinity(0)),
         'gpu': os.environ.get('CUDA_VISIBLE_DEVICES', '') + _text('/proc/driver/nvidia/version'),
