@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import re
+import shlex
 import time
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from lightdepth_ros.bench_report import (
     markers,
     write_section,
 )
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import INSTALL, load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
 
 BEGIN, END = markers(SECTION)
@@ -449,3 +452,51 @@ def test_engine_build_without_a_gpu_but_for_a_named_one(tmp_path, monkeypatch, c
     assert 'SM75' in capsys.readouterr().err
     assert cli.main([*words[:-1], '100x64', '--compute-capability', '8.9']) == 1
     assert 'multiples of 32' in capsys.readouterr().err
+
+
+# The documents.
+
+DOCS = Path(__file__).parents[1] / 'docs'
+
+
+def commands_of(name: str, program: str) -> list[list[str]]:
+    """The words of each command of a program that a document's code blocks and spans show."""
+    text = (DOCS / name).read_text(encoding='utf-8')
+    found = re.findall(rf'(?:^|&& |`)({program} [^`\n&#]*)', text, re.MULTILINE)
+    return [shlex.split(line)[len(program.split()) :] for line in found]
+
+
+@pytest.mark.parametrize('name', ['performance.md', 'deployment.md'])
+def test_lightdepth_commands_of_the_documents_parse(name):
+    commands = commands_of(name, 'lightdepth')
+    assert len(commands) >= 4
+    for words in commands:
+        module = importlib.import_module(cli.COMMANDS[words[0]][0])
+        module.parser(words[0]).parse_args(words[1:])
+
+
+@pytest.mark.torch
+def test_training_commands_of_the_documents_parse():
+    pytest.importorskip('torch')
+    seen = set()
+    for name in ('performance.md', 'deployment.md'):
+        for program in ('precision', 'quantize'):
+            for words in commands_of(name, f'python -m training.{program}'):
+                seen.add(program)
+                module = importlib.import_module(f'training.{program}')
+                module.parser().parse_args(words)
+    assert seen == {'precision', 'quantize'}
+
+
+def test_documents_have_the_sections_that_commands_fill():
+    text = (DOCS / 'performance.md').read_text(encoding='utf-8')
+    for section in (SECTION, 'precision'):
+        begin, end = markers(section)
+        assert text.index(begin) < text.index(end)
+
+
+def test_deployment_names_the_install_line_of_every_backend():
+    text = (DOCS / 'deployment.md').read_text(encoding='utf-8')
+    for backend, line in INSTALL.items():
+        assert f'`{backend}`' in text
+        assert backend == 'onnxruntime' or line in text

@@ -143,20 +143,25 @@ def report(rows: list[list[str]], data: str, protocol: Protocol, command: str) -
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line entry."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    top = argparse.ArgumentParser(
         prog='python -m training.precision',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--model', type=Path, required=True, help="a float student's contract")
-    parser.add_argument('--int8', type=Path, help="its quantised file's contract")
-    parser.add_argument('--data', default='kitti-val', help='data set. Default: kitti-val')
-    parser.add_argument('--protocol', choices=PROTOCOLS, default='raw', help='Default: raw')
-    parser.add_argument('--rounds', type=int, default=50, help='Default: 50')
-    parser.add_argument('--doc', type=Path, help='document whose marked section is filled')
-    args = parser.parse_args(argv)
+    top.add_argument('--model', type=Path, required=True, help="a float student's contract")
+    top.add_argument('--int8', type=Path, help="its quantised file's contract")
+    top.add_argument('--data', default='kitti-val', help='data set. Default: kitti-val')
+    top.add_argument('--protocol', choices=PROTOCOLS, default='raw', help='Default: raw')
+    top.add_argument('--rounds', type=int, default=50, help='Default: 50')
+    top.add_argument('--doc', type=Path, help='document whose marked section is filled')
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    args = parser().parse_args(argv)
     protocol = PROTOCOLS[args.protocol]
     try:
         weighed = weigh(cases_of(args.model, args.int8), args.data, protocol, args.rounds)

@@ -143,21 +143,26 @@ def named(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line entry."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    top = argparse.ArgumentParser(
         prog='python -m training.quantize',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('model', type=Path, help='contract JSON of an exported student')
-    parser.add_argument('--frames', type=Path, required=True, help='folder of camera images')
-    parser.add_argument('--count', type=int, default=FRAMES, help=f'frames. Default: {FRAMES}')
-    parser.add_argument('--out', type=Path, required=True, help='folder for the int8 model')
-    parser.add_argument(
+    top.add_argument('model', type=Path, help='contract JSON of an exported student')
+    top.add_argument('--frames', type=Path, required=True, help='folder of camera images')
+    top.add_argument('--count', type=int, default=FRAMES, help=f'frames. Default: {FRAMES}')
+    top.add_argument('--out', type=Path, required=True, help='folder for the int8 model')
+    top.add_argument(
         '--target', choices=tuple(TARGETS), default='cpu', help='who runs it. Default: cpu'
     )
-    args = parser.parse_args(argv)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    args = parser().parse_args(argv)
     try:
         print(quantize(args.model, args.frames, args.out, args.count, args.target))
     except LightdepthError as error:
