@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
-from lightdepth_ros.engines import BACKENDS
+from lightdepth_ros.engines import BACKENDS, PRECISIONS
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
@@ -61,6 +61,13 @@ class NodeConfig:
         'Inference library. It must be installed; nothing is downloaded. auto: the fastest that '
         'works here, measured once.',
         choices=BACKENDS,
+        fixed=MODEL_LOADS,
+    )
+    precision: str = setting(
+        'auto',
+        'Number format of inference. auto: the first that the backend offers. One that it does '
+        'not offer is refused.',
+        choices=('auto', *dict.fromkeys(p for offered in PRECISIONS.values() for p in offered)),
         fixed=MODEL_LOADS,
     )
     threads: int = setting(

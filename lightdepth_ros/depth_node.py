@@ -48,6 +48,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._streams: list[Stream] = []
         self._worker: Worker[Waiting] | None = None
         self._inputs: list[Any] = []
+        self._bond: Any = None
         self._label_infos: list[Any] = []
         self._complaint = ''
         self.loading = False
@@ -98,6 +99,8 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._subscribe(index, stream)
         result = super().on_activate(state)  # from here on publishers publish
         self._tell_classes()
+        if not self._config.autostart:  # somebody else is in charge
+            self._bond = topics.open_bond(self)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -128,6 +131,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._free()
 
     def _stop(self) -> None:
+        if self._bond is not None:
+            self._bond.shutdown()
+            self._bond = None
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs.clear()

@@ -40,6 +40,7 @@ def load_perception(config: NodeConfig, report: Report | None = None) -> Percept
         contract_path(config),
         config.backend,
         config.threads,
+        precision=config.precision,
         input_hw=config.input_hw,
         report=report,
     )

@@ -122,6 +122,7 @@ class ModelSet:
             exit_path(config),
             config.backend,
             config.threads,
+            precision=config.precision,
             input_hw=config.input_hw,
             report=self._report,
         )

@@ -33,6 +33,7 @@ class Pipeline:
             'output_resolution': engine.contract.exit,
             'backend': engine.backend,
             'device': engine.device,
+            'precision': getattr(engine, 'precision', 'fp32'),
             'input': f'{about}{width}x{height}',
             'output': f'{about}{width // stride}x{height // stride}',
         }

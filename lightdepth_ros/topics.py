@@ -35,6 +35,11 @@ try:
 except ImportError:  # not part of ros-base
     vision_msgs = None
 
+try:
+    from bondpy import bondpy
+except ImportError:  # part of Nav2's dependencies
+    bondpy = None
+
 MESSAGE_TYPES = {
     'sensor_msgs/msg/Image': Image,
     'sensor_msgs/msg/CameraInfo': CameraInfo,
@@ -139,6 +144,25 @@ def open_label_info(node: LifecycleNode, camera: str) -> Any:
 def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
     """Return the message for the publisher of `open_label_info`."""
     return classes_to_label_info(classes, header, vision_msgs)
+
+
+def open_bond(node: LifecycleNode) -> Any:
+    """Start the heartbeat by which Nav2's lifecycle manager sees that the node lives.
+
+    Returns an object with `shutdown()`; None where bondpy is not installed. Topic, period and
+    time-out are those of Nav2's own nodes.
+    """
+    if bondpy is None:
+        node.get_logger().info(
+            'no bond with the lifecycle manager, because bondpy is not installed: set its '
+            'bond_timeout to 0.0, or install bondpy'
+        )
+        return None
+    bond = bondpy.Bond('bond', node.get_name(), node)
+    bond.heartbeat_period = 0.1
+    bond.heartbeat_timeout = 4.0
+    bond.start()
+    return bond
 
 
 def subscribe(

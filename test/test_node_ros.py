@@ -290,9 +290,10 @@ def test_wrong_parameter_at_start_ends_with_two_and_a_sentence(ros_env):
         assert 'Traceback' not in node.log
 
 
-def test_shipped_parameter_file_namespace_and_compressed_images_work(models, ros_env):
+def test_shipped_parameter_file_namespace_compressed_images_and_sim_time_work(models, ros_env):
     arguments = ['--params-file', str(ROOT / 'config' / 'depth.yaml'), '-r', '__ns:=/front']
     parameters = {'model': str(models), 'output_resolution': 'M', 'image_transport': 'compressed'}
+    parameters['use_sim_time'] = True  # with no /clock, so that the node's time stands still
     with (
         NodeProcess(ros_env, *arguments, **parameters) as node,
         Peer('/front', '/front/depth_node') as peer,

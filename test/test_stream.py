@@ -15,7 +15,7 @@ from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
 from lightdepth_ros import counters, messages
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.loading import perception_of
@@ -344,6 +344,55 @@ def test_image_that_changes_size_in_mid_stream_is_followed(world):
     world.feed(image(size_hw=(480, 640)))
     depth_m = messages.image_to_array(world.sent('depth/image'))
     np.testing.assert_allclose(depth_m, metres(40, camera) * 480 / 640, rtol=1e-3)
+
+
+CHANGES = {
+    'fit': 'pad',
+    'depth_scale': 2.0,
+    'min_range_m': 5.0,
+    'max_range_m': 20.0,
+    'min_confidence': 0.5,
+    'temporal_filter': 0.5,
+    'classes_ground': ('',),
+    'classes_ignore': ('person',),
+    'image_kind': 'rectified',
+    'rate_limit_hz': 0.01,
+}
+CHANGES_UNCALIBRATED = {'horizontal_fov_deg': 60.0, 'camera_info_timeout_s': 60.0}
+ELSEWHERE = {'output_resolution', 'max_latency_ms'}
+"""These choose the model: test_pipeline.py."""
+
+
+def everything_published(world: World, calibrated: bool, **changes) -> list:
+    """Feed two structured images of a distorted camera; return all bytes sent and the counts."""
+    world.config = dataclasses.replace(world.config, **changes)
+    world.listen(*TOPICS)
+    v, u = np.mgrid[:480, :640]
+    for shift in (0, 3):
+        rgb = np.stack([u // 4 + shift, v // 100 * 11 % 19, u % 256], axis=-1).astype(np.uint8)
+        info = messages.camera_to_info(
+            Camera(640, 480, 500, 500, 319.5, 239.5), (480, 640), HEADER
+        )
+        info.d[0] = -0.1
+        if calibrated:
+            world.stream.calibration.update(info)
+        world.feed(messages.rgb_to_image(rgb, HEADER))
+    sent = [bytes(m.data) for t in TOPICS for m in world.publishers[t].sent if hasattr(m, 'data')]
+    return [*sent, world.counts()]
+
+
+@pytest.mark.parametrize('name', [*CHANGES, *CHANGES_UNCALIBRATED])
+def test_changing_a_live_setting_changes_what_is_published(engine, name):
+    calibrated = name in CHANGES
+    value = (CHANGES | CHANGES_UNCALIBRATED)[name]
+    before = everything_published(World(engine), calibrated)
+    assert everything_published(World(engine), calibrated) == before
+    assert everything_published(World(engine), calibrated, **{name: value}) != before
+
+
+def test_no_live_setting_goes_without_such_a_test():
+    live = {setting.name for setting in settings() if not setting.fixed}
+    assert live == CHANGES.keys() | CHANGES_UNCALIBRATED.keys() | ELSEWHERE
 
 
 def test_rate_limit_drops_and_counts(world):

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Topics are wired as their tables say; what is not installed is stood in for."""
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
+
+from lightdepth_ros import topics
+from lightdepth_ros.outputs import OUTPUTS
+
+
+class FakeBond:
+    def __init__(self, topic, bond_id, node) -> None:
+        self.id = (topic, bond_id)
+        self.running = False
+
+    def start(self) -> None:
+        self.running = True
+
+
+class FakeNode:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def get_name(self) -> str:
+        return 'depth_node'
+
+    def get_logger(self):
+        return SimpleNamespace(info=self.said.append)
+
+
+def test_every_output_has_a_message_class():
+    for output in OUTPUTS:
+        message = topics.MESSAGE_TYPES[output.message_type]
+        package, _, name = output.message_type.split('/')
+        assert (message.__module__.split('.')[0], message.__name__) == (package, name)
+
+
+def test_bond_is_that_of_nav2s_nodes(monkeypatch):
+    monkeypatch.setattr(topics, 'bondpy', SimpleNamespace(Bond=FakeBond))
+    bond = topics.open_bond(FakeNode())
+    assert bond.id == ('bond', 'depth_node')
+    assert (bond.heartbeat_period, bond.heartbeat_timeout) == (0.1, 4.0)
+    assert bond.running
+
+
+def test_missing_bondpy_is_told_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(topics, 'bondpy', None)
+    node = FakeNode()
+    assert topics.open_bond(node) is None
+    assert 'bond_timeout to 0.0' in node.said[0]
