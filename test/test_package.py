@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -97,6 +98,39 @@ def test_every_requirement_is_pinned_to_one_version(name: str):
     assert required
     loose = [r for r in required if not re.fullmatch(r'[\w.-]+==[\w.]+(; python_version .*)?', r)]
     assert loose == []
+
+
+NOT_PINNED = {
+    *('tensorrt', 'tensorrt_rtx', 'cuda', 'nncf'),  # need an NVIDIA GPU, or are a user's choice
+    *('launch', 'launch_ros', 'vision_msgs', 'bondpy', 'cv_bridge'),  # not to be had as wheels
+}
+
+
+@pytest.mark.parametrize(
+    ('folder', 'sets'),
+    [
+        ('lightdepth_ros', SETS),  # OpenVINO and the charts of `bench` are optional
+        ('tools', ('runtime', 'ros', 'test')),
+        ('training', ('runtime', 'ros', 'training')),
+        ('test', SETS),
+    ],
+)
+def test_every_library_that_is_imported_is_pinned(folder: str, sets: tuple[str, ...]):
+    text = ''.join((ROOT / 'requirements' / f'{s}.txt').read_text(encoding='utf-8') for s in sets)
+    pinned = set(re.findall(r'(?m)^([\w.-]+)==', text.lower().replace('_', '-')))
+    if 'ros' in sets:  # what the ROS wheels bring along
+        constraints = (ROOT / 'requirements' / 'constraints.txt').read_text(encoding='utf-8')
+        pinned |= set(re.findall(r'(?m)^(ros-[\w-]+)==', constraints))
+    own = {'lightdepth_ros', 'training', 'tools', *(p.stem for p in (ROOT / 'test').glob('*.py'))}
+    known = own | NOT_PINNED | set(sys.stdlib_module_names)
+    places = packages_distributions()
+    loose = {
+        name
+        for name in imported_packages(ROOT / folder) - known
+        if not {d.lower().replace('_', '-') for d in places.get(name, [])} & pinned
+        and not {f'ros-{name.replace("_", "-")}', name} & pinned
+    }
+    assert loose == set()
 
 
 def test_robots_get_no_pytorch_and_nobody_gets_torchvision():
