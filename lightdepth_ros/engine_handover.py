@@ -9,9 +9,37 @@ from pathlib import Path
 
 import numpy as np
 
-from lightdepth_ros.engines import OUTPUTS, Engine, Report, load_engine, probe
+from lightdepth_ros.engines import OUTPUTS, Engine, Report, chosen_precision, load_engine, probe
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.golden import REFERENCE, load_checked
+
+
+PATIENCE_S = 3.0
+"""Most engines are ready by then; for the others the caller does not wait."""
+
+
+def serving_engine(
+    contract_path: Path,
+    backend: str,
+    threads: int,
+    report: Report,
+    *,
+    precision: str = 'auto',
+    input_hw: tuple[int, int] | None = None,
+) -> Engine:
+    """Return an engine that may serve a robot: checked on the golden frame, never long in coming.
+
+    ONNX Runtime, the reference, is returned as it is; anything else as a HandoverEngine, whose
+    `state` and `text` are for the diagnostics. Raises ContractError or EngineError, at once, for
+    what cannot work at all.
+    """
+    if backend == REFERENCE:
+        return load_engine(contract_path, backend, threads, precision=precision)
+    engine = HandoverEngine(
+        contract_path, backend, threads, report, precision=precision, input_hw=input_hw
+    )
+    engine.wait(PATIENCE_S)
+    return engine
 
 
 class HandoverEngine:
@@ -34,6 +62,7 @@ class HandoverEngine:
         """Load ONNX Runtime and start building. Raises EngineError at once, naming the remedy,
         when a backend that was named lacks its libraries or its GPU."""
         if backend != 'auto':
+            chosen_precision(backend, precision)
             probe(backend)
         self._now = load_engine(contract_path, REFERENCE, threads)
         self._next: Engine | None = None
@@ -42,6 +71,7 @@ class HandoverEngine:
         self._report = report
         self.contract = self._now.contract
         self.backend, self.device = self._now.backend, self._now.device
+        self.precision = 'fp32'
         self.state, self.text = 'building', f'{backend} is being made ready; {REFERENCE} serves'
         self._builder = threading.Thread(
             target=self._build,
@@ -53,17 +83,16 @@ class HandoverEngine:
 
     def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
         """See Engine.run. The change of engine happens between two calls."""
-        with self._lock:
-            new, self._next = self._next, None
-        if new is not None:
-            self._now.close()
-            self._now = new
-            self.backend, self.device = new.backend, new.device
+        self._take_over()
         return self._now.run(image, outputs)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the wanted engine is ready or refused; False if it took longer."""
+        """Wait until the wanted engine is ready or refused; False if it took longer.
+
+        For the thread that also calls `run`.
+        """
         self._builder.join(timeout_s)
+        self._take_over()
         return not self._builder.is_alive()
 
     def close(self) -> None:
@@ -74,6 +103,15 @@ class HandoverEngine:
         self._now.close()
         if new is not None:
             new.close()
+
+    def _take_over(self) -> None:
+        with self._lock:
+            new, self._next = self._next, None
+        if new is not None:
+            self._now.close()
+            self._now = new
+            self.backend, self.device = new.backend, new.device
+            self.precision = str(getattr(new, 'precision', 'fp32'))
 
     def _build(
         self,

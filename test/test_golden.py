@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import engines
-from lightdepth_ros.engine_handover import HandoverEngine
+from lightdepth_ros import engine_handover, engines
+from lightdepth_ros.engine_handover import HandoverEngine, serving_engine
 from lightdepth_ros.engines import choose as choosing
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.engines.choose import choose, fastest
@@ -252,6 +252,39 @@ def test_named_backend_without_its_library_is_an_error_at_once(tiny, monkeypatch
     monkeypatch.setitem(engines.INSTALL, 'absent', 'pip install absent')
     with pytest.raises(EngineError, match='pip install absent'):
         HandoverEngine(tiny, 'absent', 1, lambda line: None)
+
+
+def test_serving_engine_is_ready_at_once_where_that_is_quick(tiny, monkeypatch):
+    put_in_place(monkeypatch, 'quick', lambda *_: BrokenEngine(tiny))
+    engine = serving_engine(tiny, 'quick', 1, lambda line: None)
+    assert (engine.state, engine.backend) == ('ready', 'broken')
+    engine.close()
+    assert serving_engine(tiny, 'onnxruntime', 1, print).backend == 'onnxruntime'
+
+
+def test_serving_engine_does_not_wait_for_a_long_build(tiny, monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(engine_handover, 'PATIENCE_S', 0.05)
+    put_in_place(monkeypatch, 'slow', lambda *_: gate.wait(20) and BrokenEngine(tiny))
+    engine = serving_engine(tiny, 'slow', 1, lambda line: None)
+    assert (engine.state, engine.backend) == ('building', 'onnxruntime')
+    gate.set()
+    assert engine.wait(20)
+    assert engine.backend == 'broken'
+    engine.close()
+
+
+@pytest.mark.parametrize(('backend', 'precision'), [('cuda', 'auto'), ('onnxruntime', 'fp16')])
+def test_serving_engine_refuses_at_once_what_cannot_work(tiny, backend, precision):
+    with pytest.raises(EngineError, match='must be one of|offers'):
+        serving_engine(tiny, backend, 1, print, precision=precision)
+
+
+def test_precision_of_the_engine_in_use_is_told(tiny, monkeypatch):
+    put_in_place(monkeypatch, 'half', lambda *_: BrokenEngine(tiny, None, 'bf16'))
+    engine = serving_engine(tiny, 'half', 1, lambda line: None)
+    assert engine.precision == 'bf16'
+    engine.close()
 
 
 # backend: auto
