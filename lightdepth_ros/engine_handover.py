@@ -13,7 +13,6 @@ from lightdepth_ros.engines import OUTPUTS, Engine, Report, chosen_precision, lo
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.golden import REFERENCE, load_checked
 
-
 PATIENCE_S = 3.0
 """Most engines are ready by then; for the others the caller does not wait."""
 

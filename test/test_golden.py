@@ -276,7 +276,7 @@ def test_serving_engine_does_not_wait_for_a_long_build(tiny, monkeypatch):
 
 @pytest.mark.parametrize(('backend', 'precision'), [('cuda', 'auto'), ('onnxruntime', 'fp16')])
 def test_serving_engine_refuses_at_once_what_cannot_work(tiny, backend, precision):
-    with pytest.raises(EngineError, match='must be one of|offers'):
+    with pytest.raises(EngineError, match=r'must be one of|offers'):
         serving_engine(tiny, backend, 1, print, precision=precision)
 
 
