@@ -84,9 +84,10 @@ def scene_at(
     wide = np.deg2rad(min(fov / 2 + 6, 85))
     yaw = float(np.arctan2(ahead[0], ahead[2]))
     mesh, ground_count, boxes = world.around(place, z, time_s, view.position, yaw, wide)
-    floor = floor_map.draw(rng, boxes, place.road, sun, z)
+    floor_z = floor_map.cell_floor(z)
+    floor = floor_map.draw(place.stains, boxes, place.road, sun, floor_z)
     shift = (int(rng.integers(1000)), int(rng.integers(1000)))
-    return Scene(mesh, ground_count, place.road, floor, z, sun, sensor, shift)
+    return Scene(mesh, ground_count, place.road, floor, floor_z, sun, sensor, shift)
 
 
 def draw_view(rng: np.random.Generator, place: world.World) -> tuple[Pose, float]:

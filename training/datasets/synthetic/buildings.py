@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from lightdepth_ros.classes import CLASS_ID
+from lightdepth_ros.classes import CLASS_ID, UNLABELLED
 from training.datasets.synthetic import textures
-from training.datasets.synthetic.mesh import Look, Mesh, box, hexahedron, joined, quads, ring, tube
+from training.datasets.synthetic.mesh import Look, Mesh, box, hexahedron, joined, quads, ring
 
 BUILDING = CLASS_ID['building']
 KINDS = ('house', 'block', 'office', 'shed')
@@ -122,8 +122,22 @@ def lifted(body: Mesh, foot_m: float) -> Mesh:
     )
 
 
-@lru_cache(maxsize=2)
-def chimney() -> Mesh:
-    """Return a tall chimney or mast seen over roofs."""
-    look = Look(BUILDING, textures.BRICK, (0.55, 0.35, 0.3))
-    return tube(np.zeros(3), np.array([0, 38.0, 0]), (1.6, 1.0), 10, look)
+BRIDGE_DEEP_M = 9.0
+
+
+@lru_cache(maxsize=64)
+def bridge(clear_half_m: int, variant: int) -> Mesh:
+    """Return a bridge over a road, 120 m long, its piers `clear_half_m` to either side."""
+    tile = (textures.PLASTER, textures.PLAIN, textures.BRICK)[variant]
+    body = Look(UNLABELLED, tile, (0.55, 0.54, 0.52), paint=True)
+    rail = Look(UNLABELLED, textures.PLAIN, (0.4, 0.42, 0.42))
+    low, deep = (4.6, 5.2, 4.4)[variant], BRIDGE_DEEP_M
+    parts = [box((0, low, 0), (120.0, 1.3, deep), body)]
+    for z in (-deep / 2, deep / 2):
+        parts.append(box((0, low + 1.3, z), (120.0, 0.9, 0.15), rail))
+    for side in (-1, 1):
+        solid = variant == 2
+        width = 12.0 if solid else 1.2
+        x = side * (clear_half_m + width / 2)
+        parts.append(box((x, -1.0, 0), (width, low + 1.0, deep if solid else 0.8 * deep), body))
+    return joined(parts)

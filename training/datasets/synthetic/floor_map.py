@@ -32,6 +32,18 @@ def wheel_track() -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
+def leaf_field() -> np.ndarray:
+    """Return uint8 with a period of SIZE: 255 where leaves keep the sun out, 0 in the gaps."""
+    field = np.tile(textures.noise(np.random.default_rng(12), 0.8), (4, 2))
+    return np.where(field > -0.5, 255, 0).astype(np.uint8)
+
+
+def leaf_gaps(first_row: int) -> np.ndarray:
+    """Return SIZE_HW of `leaf_field` from a row on."""
+    return leaf_field()[first_row : first_row + SIZE_HW[0], : SIZE_HW[1]]
+
+
+@lru_cache(maxsize=1)
 def stain_field() -> np.ndarray:
     """Return (1024, 1024) uint8 stains around NEUTRAL."""
     rng = np.random.default_rng(11)
@@ -40,44 +52,48 @@ def stain_field() -> np.ndarray:
     return np.clip(NEUTRAL * (1 + 0.07 * coarse + 0.035 * fine), 0, 255).astype(np.uint8)
 
 
-def cells(d: np.ndarray, z: np.ndarray, z0: float) -> np.ndarray:
+def cells(d: np.ndarray, z: np.ndarray, z0: float = 0.0) -> np.ndarray:
     """Return (..., 2) int32 map coordinates in sixteenths of a cell."""
     xy = np.stack([(np.asarray(d) + HALF_WIDTH_M) / CELL_M, (np.asarray(z) - z0) / CELL_M], -1)
     return np.clip(xy * 16, -30000 * 16, 30000 * 16).astype(np.int32)
 
 
-def stains(rng: np.random.Generator, road: Road, z0: float) -> np.ndarray:
-    """Return the unshadowed map with wheel tracks, repairs, cracks and manholes on the road."""
-    at = rng.integers(0, 300, 2)
-    base = stain_field()[at[0] : at[0] + SIZE_HW[0], at[1] : at[1] + SIZE_HW[1]].copy()
+def draw_stains(rng: np.random.Generator, road: Road, length_m: float) -> np.ndarray:
+    """Return (rows, columns) uint8 from z = 0 to length_m + LENGTH_M, NEUTRAL = unchanged.
+
+    Stains everywhere; on the road wheel tracks, repairs, manholes and cracks.
+    """
+    rows = int((length_m + LENGTH_M) / CELL_M) + 1
+    field, at = stain_field(), rng.integers(0, 500, 2)
+    base = field[(at[0] + np.arange(rows)) % 1024, at[1] : at[1] + SIZE_HW[1]]
     half = road.half_width_m
     for d in np.arange(-half + 0.9, half, 1.75):
-        ends = cells(np.array([d, d]), np.array([z0, z0 + LENGTH_M]), z0)
-        lane = base[:, max(int(ends[0, 0]) // 16 - 4, 0) : int(ends[0, 0]) // 16 + 5]
-        cv2.multiply(lane, wheel_track()[:, : lane.shape[1]], dst=lane, scale=1 / 255)
-    for _ in range(int(rng.integers(0, 6))):
-        d, z = rng.uniform(-half, half), z0 + rng.uniform(4, 60)
+        column = int((d + HALF_WIDTH_M) / CELL_M)
+        lane = base[:, max(column - 4, 0) : column + 5]
+        track = wheel_track()[np.arange(rows) % SIZE_HW[0], : lane.shape[1]]
+        cv2.multiply(lane, track, dst=lane, scale=1 / 255)
+    share = rows / SIZE_HW[0]
+    for _ in range(int(rng.integers(0, 6) * share)):
+        d, z = rng.uniform(-half, half), rng.uniform(4, rows * CELL_M)
         size = rng.uniform(0.4, [3.0, 9.0])
-        corners = cells(
-            d + size[0] * np.array([0, 1, 1, 0]), z + size[1] * np.array([0, 0, 1, 1]), z0
-        )
+        corners = cells(d + size[0] * np.array([0, 1, 1, 0]), z + size[1] * np.array([0, 0, 1, 1]))
         cv2.fillConvexPoly(base, corners, NEUTRAL * rng.uniform(0.75, 1.1), cv2.LINE_8, 4)
-    for _ in range(int(rng.integers(0, 5))):
-        middle = cells(rng.uniform(-half, half), z0 + rng.uniform(4, 40), z0) // 16
+    for _ in range(int(rng.integers(0, 5) * share)):
+        middle = cells(rng.uniform(-half, half), rng.uniform(4, rows * CELL_M)) // 16
         cv2.circle(base, middle, 3, NEUTRAL * 0.55, -1)
-    for _ in range(int(rng.integers(0, 5))):
+    for _ in range(int(rng.integers(0, 5) * share)):
         d = np.clip(rng.uniform(-half, half) + np.cumsum(rng.normal(0, 0.25, 14)), -half, half)
-        z = z0 + rng.uniform(3, 50) + np.cumsum(rng.uniform(0, 1, 14))
-        cv2.polylines(base, [cells(d, z, z0) // 16], False, NEUTRAL * 0.72, 1)
+        z = rng.uniform(3, rows * CELL_M) + np.cumsum(rng.uniform(0, 1, 14))
+        cv2.polylines(base, [cells(d, z) // 16], False, NEUTRAL * 0.72, 1)
     return base
 
 
 def swept(boxes: np.ndarray, road: Road, light: Light) -> np.ndarray:
     """Return (n, 8, 2) in (d, z): four corners of each footprint, then of its top's shadow.
 
-    boxes: (n, 6) x, z of the middle, half sizes across and along, yaw, height.
+    boxes: (n, 7) x, z of the middle, half sizes across and along, yaw, height, leafy (0 or 1).
     """
-    x, z, a, b, yaw, height = boxes.T
+    x, z, a, b, yaw, height, _ = boxes.T
     across = np.stack([np.cos(yaw), -np.sin(yaw)], 1) * a[:, None]
     along = np.stack([np.sin(yaw), np.cos(yaw)], 1) * b[:, None]
     middle = np.stack([x, z], 1)
@@ -92,28 +108,39 @@ def swept(boxes: np.ndarray, road: Road, light: Light) -> np.ndarray:
 
 
 def draw_shadows(boxes: np.ndarray, road: Road, light: Light, z0: float) -> np.ndarray:
-    """Return SIZE_HW uint8: 255 = open, darker = less light, from (n, 6) things."""
+    """Return SIZE_HW uint8: 255 = open, darker = less light, from (n, 7) things."""
     sun = np.zeros(SIZE_HW, np.uint8)
+    dappled = np.zeros(SIZE_HW, np.uint8)
     contact = np.zeros(SIZE_HW, np.uint8)
     near = boxes[(boxes[:, 1] > z0 - 15) & (boxes[:, 1] < z0 + LENGTH_M + 15)]
     outlines = swept(near, road, light)
     corners = cells(outlines[..., 0], outlines[..., 1], z0)
-    for points, height in zip(corners, near[:, 5], strict=True):
-        cv2.fillConvexPoly(sun, cv2.convexHull(points), 255, cv2.LINE_8, 4)
+    for points, (height, leafy) in zip(corners, near[:, 5:], strict=True):
+        mask = dappled if leafy else sun
+        cv2.fillConvexPoly(mask, cv2.convexHull(points), 255, cv2.LINE_8, 4)
         if height > 0.4:
             cv2.fillConvexPoly(contact, points[:4], 255, cv2.LINE_8, 4)
-    sun = cv2.blur(sun, (5, 5))
+    cv2.bitwise_and(dappled, leaf_gaps(round(z0 / CELL_M) % textures.SIZE), dst=dappled)
+    sun = cv2.blur(cv2.bitwise_or(sun, dappled), (5, 5))
     contact = cv2.blur(contact, (9, 9))
-    dark = cv2.addWeighted(sun, light.shadow * 0.62, contact, 0.5, 0)
+    dark = cv2.addWeighted(sun, light.shadow, contact, 0.4, 0)
+    dark = cv2.min(dark, 200)
     return cv2.bitwise_not(dark)
 
 
-def draw(
-    rng: np.random.Generator, boxes: np.ndarray, road: Road, light: Light, z0: float
-) -> np.ndarray:
-    """Return SIZE_HW uint8, NEUTRAL = unchanged, rows from z0 on, columns from -HALF_WIDTH_M."""
-    shadows = draw_shadows(boxes, road, light, z0)
-    return cv2.multiply(stains(rng, road, z0), shadows, scale=1 / 255)
+def cell_floor(z: float) -> float:
+    """Return the start of the cell that holds z, so that maps of all frames share a grid."""
+    return float(np.floor(z / CELL_M) * CELL_M)
+
+
+def draw(stains: np.ndarray, boxes: np.ndarray, road: Road, light: Light, z0: float) -> np.ndarray:
+    """Return SIZE_HW uint8, NEUTRAL = unchanged: rows from z0 (a `cell_floor`) on.
+
+    stains: from `draw_stains`. boxes: (n, 7), see `swept`.
+    """
+    first = round(z0 / CELL_M)
+    base = stains[first : first + SIZE_HW[0]]
+    return cv2.multiply(base, draw_shadows(boxes, road, light, z0), scale=1 / 255)
 
 
 def looked_up(table: np.ndarray, s: np.ndarray, t: np.ndarray, z0: float) -> np.ndarray:

@@ -166,8 +166,9 @@ def draw_road(rng: np.random.Generator, style: Style, length_m: float, hand: int
     lanes = tuple([Lane(d, 1) for d in ahead] + [Lane(d, -1) for d in back])
     junctions, crossings = draw_junctions(rng, style, length_m)
     dirt = rng.random() < style.dirt
-    tone = rng.uniform(0.3, 0.52)
-    asphalt = Look(ROAD, textures.ASPHALT, tuple(tone * rng.uniform(0.96, 1.04, 3)))
+    tone = rng.uniform(0.34, 0.6)
+    smooth = textures.ASPHALT if rng.random() < 0.7 else textures.PLAIN
+    asphalt = Look(ROAD, smooth, tuple(tone * rng.uniform(0.96, 1.04, 3)))
     mud = Look(ROAD, textures.DIRT, tuple(np.array([0.55, 0.46, 0.36]) * rng.uniform(0.7, 1.15)))
     green = np.array(
         [[0.34, 0.42, 0.2], [0.47, 0.47, 0.27], [0.28, 0.36, 0.17], [0.5, 0.43, 0.31]]

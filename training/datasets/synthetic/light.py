@@ -15,7 +15,7 @@ class Light:
     sun_dir       unit vector to the sun (world axes); sun, ambient: its light, the sky's light.
     zenith, haze  sky colour overhead and at the horizon; far things fade to `haze`.
     visibility_m  distance at which 1 - 1/e of a colour is haze.
-    cloud         share of the sky under clouds, 0..1.   shadow: 0 = none, 1 = black, from the sun.
+    cloud         share of the sky under clouds, 0..1.
     lamp          brightness factor of things that glow (bright at night).
     """
 
@@ -26,8 +26,13 @@ class Light:
     haze: np.ndarray
     visibility_m: float
     cloud: float
-    shadow: float
     lamp: float
+
+    @property
+    def shadow(self) -> float:
+        """Share of the display brightness that flat ground loses in the shadow of the sun."""
+        shade, sun = float(self.ambient.mean()), float(self.sun.mean() * self.sun_dir[1])
+        return 1 - (shade / (shade + sun)) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,18 @@ def draw_light(rng: np.random.Generator) -> Light:
     sun_white = np.array([1.0, 0.97, 0.9])
     fog = rng.random() < 0.12
     visibility = float(np.exp(rng.uniform(*(np.log([90, 300]) if fog else np.log([400, 4000])))))
+    deep = rng.uniform(0.2, 0.42) * np.array([0.93, 1.0, 1.18])
+    burnt = rng.uniform(1.0, 1.5)
     choices = (
-        (0.85 * sun_white, np.array([0.40, 0.44, 0.52]), blue, pale, rng.uniform(0, 0.7), 0.62),
-        (0.10 * sun_white, np.array([0.66, 0.68, 0.71]), grey, grey * 1.04, 1.0, 0.12),
-        (0.80 * warm, np.array([0.36, 0.38, 0.46]), blue, 0.5 * (pale + warm), 0.4, 0.55),
-        (0.25 * warm, np.array([0.30, 0.30, 0.38]), 0.5 * blue, 0.8 * warm, 0.5, 0.25),
-        (0.02 * sun_white, np.array([0.13, 0.13, 0.16]), dark, glow, 0.6, 0.1),
+        (0.95 * sun_white, deep, blue, pale, rng.uniform(0, 0.7)),
+        (0.12 * sun_white, np.array([0.5, 0.52, 0.55]), grey * burnt, grey * 1.04 * burnt, 1.0),
+        (0.85 * warm, deep, blue, 0.5 * (pale + warm), 0.4),
+        (0.25 * warm, 0.8 * deep, 0.5 * blue, 0.8 * warm, 0.5),
+        (0.02 * sun_white, np.array([0.13, 0.13, 0.16]), dark, glow, 0.6),
     )
-    sun, ambient, zenith, haze, cloud, shadow = choices[kind]
+    sun, ambient, zenith, haze, cloud = choices[kind]
     lamp = (0.25, 0.3, 0.6, 1.0, 1.3)[kind]
-    return Light(direction, sun, ambient, zenith, haze, visibility, float(cloud), shadow, lamp)
+    return Light(direction, sun, ambient, zenith, haze, visibility, float(cloud), lamp)
 
 
 def draw_sensor(rng: np.random.Generator) -> Sensor:

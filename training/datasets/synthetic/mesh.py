@@ -73,6 +73,14 @@ def triangles(vertices: np.ndarray, uv: np.ndarray, look: Look, normals: np.ndar
     )
 
 
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a x b along the last axis; several times faster than np.cross for few vectors."""
+    x = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    y = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    z = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return np.stack([x, y, z], -1)
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return (..., 3) vectors at length 1 (zero vectors stay zero)."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
@@ -85,9 +93,9 @@ def quads(corners: np.ndarray, look: Look, uv: np.ndarray | None = None) -> Mesh
     """
     corners = np.asarray(corners, np.float64).reshape(-1, 4, 3)
     along, up = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
-    normal = unit(np.cross(along, up))
+    normal = unit(cross(along, up))
     if uv is None:
-        axes = np.stack([unit(along), unit(np.cross(normal, along))], 1)
+        axes = np.stack([unit(along), unit(cross(normal, along))], 1)
         uv = np.einsum('fkc,fac->fka', corners - corners[:, :1], axes)
     pick = [[0, 1, 2], [0, 2, 3]]
     return triangles(
@@ -102,10 +110,10 @@ def fan(points: np.ndarray, look: Look) -> Mesh:
     """Return a planar convex polygon of (n, 3) points as n - 2 triangles."""
     points = np.asarray(points, np.float64)
     n = len(points)
-    normal = unit(np.cross(points[1] - points[0], points[2] - points[0]))
+    normal = unit(cross(points[1] - points[0], points[2] - points[0]))
     along = unit(points[1] - points[0])
     local = points - points[0]
-    uv = np.stack([local @ along, local @ np.cross(normal, along)], 1)
+    uv = np.stack([local @ along, local @ cross(normal, along)], 1)
     pick = np.stack([np.zeros(n - 2, int), np.arange(1, n - 1), np.arange(2, n)], 1)
     return triangles(points[pick], uv[pick], look, np.repeat(normal[None], n - 2, axis=0))
 
@@ -147,8 +155,8 @@ def tube(
     start, end = np.asarray(start, float), np.asarray(end, float)
     axis = unit(end - start)
     helper = np.array([0.0, 0, 1]) if abs(axis[2]) < 0.8 else np.array([1.0, 0, 0])
-    a = unit(np.cross(axis, helper))
-    b = np.cross(axis, a)
+    a = unit(cross(axis, helper))
+    b = cross(axis, a)
     angle = np.arange(sides + 1) * (2 * np.pi / sides)
     out = np.cos(angle)[:, None] * a + np.sin(angle)[:, None] * b
     low, high = start + radii[0] * out, end + radii[1] * out
@@ -166,8 +174,8 @@ def disc(centre: np.ndarray, normal: np.ndarray, radius: float, sides: int, look
     """Return a regular polygon of `sides` corners."""
     normal = unit(np.asarray(normal, float))
     helper = np.array([0.0, 1, 0]) if abs(normal[1]) < 0.8 else np.array([1.0, 0, 0])
-    a = unit(np.cross(helper, normal))
-    b = np.cross(normal, a)
+    a = unit(cross(helper, normal))
+    b = cross(normal, a)
     angle = (np.arange(sides) + 0.5) * (2 * np.pi / sides)
     rim = np.cos(angle)[:, None] * a + np.sin(angle)[:, None] * b
     return fan(np.asarray(centre, float) + radius * rim, look)

@@ -89,10 +89,14 @@ def bush(variant: int, far: bool) -> Mesh:
 
 
 @lru_cache(maxsize=4)
-def hedge(far: bool) -> Mesh:
-    """Return 4 m of hedge along Z, 1.3 m tall."""
+def hedge(tall: bool, far: bool) -> Mesh:
+    """Return 4 m of hedge along Z: 1.3 m tall and clipped, or a thicket of 3 m."""
     rng = np.random.default_rng(1400)
-    parts = [box((0, 0, 0), (0.7, 1.2, 4.0), LEAF)]
-    for z in [] if far else np.linspace(-1.8, 1.8, 7):
-        parts.append(cards(rng, np.array([0, 0.75, z]), np.array([0.42, 0.55, 0.4]), 18, 0.09))
+    width, height, leaf = (1.6, 2.6, 0.16) if tall else (0.7, 1.2, 0.09)
+    parts = [box((0, 0, 0), (width, height, 4.0), LEAF)]
+    count = 10 if far and tall else 22
+    for z in [] if far and not tall else np.linspace(-1.8, 1.8, 7):
+        middle = np.array([0, 0.6 * height, z])
+        reach = np.array([0.62 * width, 0.55 * height, 0.5])
+        parts.append(cards(rng, middle, reach, count, leaf))
     return joined(parts)

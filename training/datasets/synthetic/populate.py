@@ -66,6 +66,15 @@ def cross_traffic(rng: np.random.Generator, road: Road) -> list[Thing]:
     return found
 
 
+def bridges(rng: np.random.Generator, style: Style, road: Road) -> list[Thing]:
+    """Return now and then a bridge over the road."""
+    z = rng.uniform(12, 110)
+    common = 0.2 if style.name == 'highway' else 0.05
+    if rng.random() > common or road.in_junction(z, 8):
+        return []
+    return [things.bridge(rng, road.edge(1) if road.right.walk_m else road.half_width_m, z)]
+
+
 def roadside(
     rng: np.random.Generator, style: Style, road: Road, side: int, parked: bool, length: float
 ) -> list[Thing]:
@@ -113,7 +122,9 @@ def posts(
             mesh = furniture.lamp_post(3 if rng.random() < 0.25 else kind)
             found.append(Thing(((160.0, mesh),), side * away, z, yaw, shadow_m=(0.2, 0.2, 4.0)))
     for z in every(rng, -5, length - SMALL_M, style.signs):
-        mesh = furniture.sign(things.one_of(rng, furniture.SIGN_VARIANTS))
+        small = rng.random() < 0.85
+        variant = things.one_of(rng, 7 if small else furniture.SIGN_VARIANTS)
+        mesh = furniture.sign(variant)
         turn = rng.normal(0, 0.15) + (np.pi if rng.random() < 0.25 else 0)
         d = side * (road.half_width_m + rng.uniform(0.4, 1.2))
         found.append(Thing(((150.0, mesh),), d, z, turn, shadow_m=(0.1, 0.1, 2.0)))
@@ -184,12 +195,13 @@ def barrier(
     """Return a row of fence, wall or hedge pieces, with openings."""
     levels, colour = things.barrier_piece(rng)
     d = side * (road.edge(side) + away + 0.4)
+    high = float(np.exp(rng.uniform(-0.2, 0.3)))
     yaw = 0.0 if side > 0 else np.pi
     found, on = [], True
     for z in np.arange(-10.0, length - 0.5 * SMALL_M, 4.0):
         on = on if rng.random() < 0.9 else not on
         if on and not road.in_junction(z, 2.5):
-            tall = (1.0, 1.0, 1.02)
+            tall = (1.0, high, 1.02)
             found.append(Thing(levels, d, z, yaw, tall, colour, (0.4, 4.0, 1.2), sink_m=0.05))
     return found
 

@@ -16,7 +16,7 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from training.datasets.synthetic import textures
-from training.datasets.synthetic.mesh import Mesh
+from training.datasets.synthetic.mesh import Mesh, cross
 
 BICYCLE = CLASS_ID['bicycle']
 NEAR_M = 0.15
@@ -46,7 +46,7 @@ def pose(position: np.ndarray, yaw: float, pitch: float, roll: float) -> Pose:
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     ahead = np.array([sy * cp, sp, cy * cp])
     right = np.array([cy, 0.0, -sy])
-    down = np.cross(right, ahead)
+    down = cross(right, ahead)
     cr, sr = np.cos(roll), np.sin(roll)
     turned = np.stack([cr * right + sr * down, -sr * right + cr * down, ahead])
     return Pose(np.asarray(position, float), turned)
@@ -191,7 +191,7 @@ def weights_per_ray(points: np.ndarray) -> np.ndarray:
     """
     p = points.astype(np.float64)
     a, b, c = p[:, 0], p[:, 1], p[:, 2]
-    rows = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], 1)
+    rows = np.stack([cross(b, c), cross(c, a), cross(a, b)], 1)
     volume = np.einsum('nc,nc->n', a, rows[:, 0])
     safe = np.where(np.abs(volume) > 1e-12, volume, np.inf)
     return (rows / safe[:, None, None]).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
 from training.datasets.synthetic import textures
-from training.datasets.synthetic.mesh import Colour, Look, Mesh, triangles, unit
+from training.datasets.synthetic.mesh import Colour, Look, Mesh, cross, triangles, unit
 
 STATION_M = 4.0
 BEHIND_M = 12.0
@@ -139,7 +139,7 @@ def ground(road: Road) -> Mesh:
     points[..., 2] = z
     uv = np.stack(np.broadcast_arrays(d[:, None], z), -1)
     corners, coordinates = cell_triangles(points), cell_triangles(uv)
-    normal = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    normal = unit(cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     mesh = triangles(corners, coordinates, road.surface, normal)
     near_side = np.minimum(np.abs(d[:-1]), np.abs(d[1:])) < 60
     paved = near_side[:, None] & (flat[:-1] & flat[1:])

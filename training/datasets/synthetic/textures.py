@@ -77,7 +77,7 @@ def ground_tiles(rng: np.random.Generator) -> dict[int, np.ndarray]:
     grass[..., :3] *= 1 + np.array([0.16, 0.03, -0.05]) * noise(rng, 1.3)[..., None]
     dirt = grey(grain(rng, 0.12, 0.12))
     dirt[..., :3] *= 1 + np.array([0.05, 0.0, -0.06]) * noise(rng, 1.0)[..., None]
-    asphalt = grain(rng, 0.09, 0.045)
+    asphalt = grain(rng, 0.05, 0.05)
     cracks = np.abs(noise(rng, 1.4)) < 0.012
     return {
         ASPHALT: grey(asphalt - 0.12 * cracks),
@@ -90,7 +90,7 @@ def ground_tiles(rng: np.random.Generator) -> dict[int, np.ndarray]:
 def plant_tiles(rng: np.random.Generator) -> dict[int, np.ndarray]:
     """Return leaves (dark gaps between lit clumps) and bark."""
     clumps = noise(rng, 0.9)
-    leaves = grey(np.clip(0.82 + 0.25 * clumps + 0.16 * noise(rng, 0.1), 0.25, 1.5))
+    leaves = grey(np.clip(0.74 + 0.32 * clumps + 0.18 * noise(rng, 0.1), 0.15, 1.5))
     leaves[..., :3] *= 1 + np.array([0.08, 0.02, -0.1]) * noise(rng, 0.8)[..., None]
     return {LEAVES: leaves, BARK: grey(1 + 0.2 * noise(rng, 0.8, 0.25))}
 
@@ -114,12 +114,12 @@ def wall_tiles(rng: np.random.Generator) -> dict[int, np.ndarray]:
     }
 
 
-def pane(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def pane(rng: np.random.Generator, shape: tuple[int, int], curtains: float = 0.25) -> np.ndarray:
     """Return (h, w, 4) of a window pane: sky reflection above, dark room or curtain, alpha 0."""
     height = shape[0]
     top = rng.uniform(0.15, 0.5) * np.array([0.85, 0.95, 1.1])
     low = rng.uniform(0.05, 0.22) * np.ones(3)
-    if rng.random() < 0.25:
+    if rng.random() < curtains:
         top = low = rng.uniform(0.45, 0.75) * np.array([1.0, 0.97, 0.9])
     ramp = np.linspace(0, 1, height)[:, None, None] ** rng.uniform(0.5, 2)
     glass = np.zeros((*shape, 4), np.float32)
@@ -159,9 +159,10 @@ def curtain_wall(rng: np.random.Generator) -> np.ndarray:
     """Return a glass front: panes in a grid of bars."""
     tile = np.zeros((SIZE, SIZE, 4), np.float32)
     step = (32, int(rng.choice([16, 32, 64])))
+    shared = pane(rng, step, 0.0)
     for y in range(0, SIZE, step[0]):
         for x in range(0, SIZE, step[1]):
-            tile[y : y + step[0], x : x + step[1]] = pane(rng, step)
+            tile[y : y + step[0], x : x + step[1]] = 0.5 * (shared + pane(rng, step, 0.1))
     tile[..., 3] = 0.35
     bars = (np.arange(SIZE) % step[0] < 2)[:, None] | (np.arange(SIZE) % step[1] < 2)
     tile[bars] = (0.55, 0.55, 0.55, 0.5)

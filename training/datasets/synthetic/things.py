@@ -20,7 +20,8 @@ class Thing:
 
     yaw      radians from the road's direction.       scale   factors in x, y, z.
     shadow_m (across, along, height) of what casts its shadow; None = no shadow.
-    sink_m   how deep it stands in the ground.
+    sink_m   how deep it stands in the ground.        leafy   its shadow has gaps.
+    at_front its origin is the middle of its -X face (buildings), not of its plan.
     """
 
     levels: Levels
@@ -32,6 +33,8 @@ class Thing:
     shadow_m: tuple[float, float, float] | None = None
     speed_mps: float = 0.0
     sink_m: float = 0.0
+    leafy: bool = False
+    at_front: bool = False
 
     def shape(self, distance_m: float) -> Mesh | None:
         """Return the mesh to draw at this distance, if any."""
@@ -166,9 +169,10 @@ def tree(rng: np.random.Generator, d: float, z: float) -> Thing:
     shapes = [plants.tree(variant, level) for level in range(3)]
     levels = tuple(zip((20.0, 50.0, 240.0), shapes, strict=True))
     turn = rng.uniform(0, 6.3)
-    size = (2.0 * wide, 2.0 * wide, 5.0)
+    size = (3.4 * wide, 3.4 * wide, 6.0)
     colour = pick(rng, LEAVES)
-    return Thing(levels, d, z, turn, (wide, tall, wide), colour, size, sink_m=0.15)
+    shape = (wide, tall, wide)
+    return Thing(levels, d, z, turn, shape, colour, size, sink_m=0.15, leafy=True)
 
 
 def bush(rng: np.random.Generator, d: float, z: float) -> Thing:
@@ -196,13 +200,15 @@ def kerb_clutter(rng: np.random.Generator, d: float, z: float) -> Thing:
 def barrier_piece(rng: np.random.Generator) -> tuple[Levels, Colour]:
     """Draw the 4 m piece and colour of a row of fence, wall or hedge."""
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.4:
         variant = one_of(rng, furniture.FENCE_VARIANTS)
         near, far = furniture.fence(variant), furniture.far_fence(variant)
         return ((28.0, near), (170.0, far)), pick(rng, TIMBER)
-    if kind < 0.8:
+    if kind < 0.7:
         return ((200.0, furniture.wall(one_of(rng, furniture.WALL_VARIANTS))),), pick(rng, WALLS)
-    return ((28.0, plants.hedge(False)), (170.0, plants.hedge(True))), pick(rng, LEAVES)
+    tall = bool(rng.random() < 0.5)
+    near, far = plants.hedge(tall, False), plants.hedge(tall, True)
+    return ((28.0, near), (170.0, far)), pick(rng, LEAVES)
 
 
 def house(rng: np.random.Generator, kind: str, d: float, z: float, side: int) -> tuple:
@@ -213,4 +219,14 @@ def house(rng: np.random.Generator, kind: str, d: float, z: float, side: int) ->
     tall = (1.0, float(rng.uniform(0.85, 1.15)), 1.0)
     levels = ((1000.0, buildings.building(kind, variant)),)
     colour = pick(rng, WALLS)
-    return Thing(levels, d, z + long / 2, yaw, tall, colour, (depth, long, height)), long
+    size = (depth, long, height)
+    thing = Thing(levels, d, z + long / 2, yaw, tall, colour, size, at_front=True)
+    return thing, long
+
+
+def bridge(rng: np.random.Generator, road_half_m: float, z: float) -> Thing:
+    """Return a bridge across the road. Cityscapes train ids have no class for it."""
+    mesh = buildings.bridge(round(road_half_m + 1.5), one_of(rng, 3))
+    turn = rng.normal(0, 0.12)
+    size = (60.0, buildings.BRIDGE_DEEP_M, 0.3)
+    return Thing(((300.0, mesh),), 0.0, z, turn, colour=pick(rng, WALLS), shadow_m=size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
-from training.datasets.synthetic import layout, populate, textures
+from training.datasets.synthetic import floor_map, layout, populate, textures
 from training.datasets.synthetic.layout import Lane, Style
 from training.datasets.synthetic.mesh import Look, Mesh, Places, joined, placed, quads, taken
 from training.datasets.synthetic.road import BEHIND_M, Road, ground
@@ -20,7 +20,10 @@ SIGHT_M = 260.0
 
 @dataclass(frozen=True)
 class World:
-    """A road with everything on it. `own` is the number of the ego vehicle's lane."""
+    """A road with everything on it. `own` is the number of the ego vehicle's lane.
+
+    stains: picture of the ground from above (floor_map.draw_stains).
+    """
 
     style: Style
     road: Road
@@ -29,6 +32,7 @@ class World:
     things: tuple[Thing, ...]
     ground: Mesh
     backdrop: Mesh
+    stains: np.ndarray
 
 
 def draw_style(rng: np.random.Generator) -> Style:
@@ -45,10 +49,13 @@ def draw_world(rng: np.random.Generator, style: Style, length_m: float) -> World
     own = int(rng.integers(sum(lane.way > 0 for lane in lanes)))
     things = populate.traffic(rng, style, lanes, own, total)
     things += populate.cross_traffic(rng, road)
+    things += populate.bridges(rng, style, road)
     for side in (-1, 1):
         things += populate.roadside(rng, style, road, side, side in parking, total)
         things += populate.land(rng, style, road, side, total)
-    return World(style, road, lanes, own, tuple(things), ground(road), backdrop(rng, road))
+    stains = floor_map.draw_stains(rng, road, length_m)
+    back = backdrop(rng, road)
+    return World(style, road, lanes, own, tuple(things), ground(road), back, stains)
 
 
 def backdrop(rng: np.random.Generator, road: Road) -> Mesh:
@@ -123,15 +130,16 @@ def moment(world: World, z: float, time_s: float) -> Moment:
 
 
 def shadow_boxes(now: Moment) -> np.ndarray:
-    """Return (n, 6): x, z, half sizes, yaw and height of the shadow casters (floor_map.py)."""
+    """Return (n, 7): the shadow casters as floor_map.py wants them."""
     casters = [i for i, t in enumerate(now.things) if t.shadow_m]
     size = np.array([now.things[i].shadow_m for i in casters]).reshape(-1, 3)
     tall = np.array([now.things[i].scale[1] for i in casters])
     yaw = now.yaws[casters]
-    # A building stands on the middle of its front, other things on their middle.
-    back = np.where(size[:, 0] > 5, size[:, 0] / 2, 0)
+    at_front = np.array([now.things[i].at_front for i in casters], float)
+    back = at_front * size[:, 0] / 2
     x, z = now.spots[casters, 0] + np.cos(yaw) * back, now.spots[casters, 2] - np.sin(yaw) * back
-    return np.stack([x, z, size[:, 0] / 2, size[:, 1] / 2, yaw, size[:, 2] * tall], 1)
+    leafy = np.array([now.things[i].leafy for i in casters], float)
+    return np.stack([x, z, size[:, 0] / 2, size[:, 1] / 2, yaw, size[:, 2] * tall, leafy], 1)
 
 
 def reach(thing: Thing) -> float:
@@ -151,7 +159,9 @@ def around(
     now = moment(world, z, time_s)
     reaches = np.array([reach(t) for t in now.things])
     distance = np.hypot(now.spots[:, 0] - eye[0], now.spots[:, 2] - eye[2])
-    seen = in_view(now.spots, reaches, eye, yaw, wide) & (distance > 1.3)
+    # Nobody drives with the camera inside a tree.
+    free = [0.5 * t.shadow_m[0] + 0.8 if t.leafy else 1.3 for t in now.things]
+    seen = in_view(now.spots, reaches, eye, yaw, wide) & (distance > np.array(free))
     drawn, meshes = [], []
     for i in np.flatnonzero(seen):
         shape = now.things[i].shape(distance[i])
