@@ -24,7 +24,7 @@ from training.datasets.synthetic import (
     things,
     world,
 )
-from training.datasets.synthetic.mesh import Look, box, placed
+from training.datasets.synthetic.mesh import Look, box, joined, placed
 
 ROAD, CAR = CLASS_ID['road'], CLASS_ID['car']
 
@@ -69,9 +69,11 @@ def test_ground_depth_is_the_ray_plane_formula(drawn, angles):
     view = raster.pose(np.array([0.0, 1.3, 0.0]), *angles)
     picture = scene.render(empty_flat_scene(drawn), view, camera)
     expected = plane_depth(camera, view)
-    near = expected < 200
-    assert near.sum() > 2000
-    np.testing.assert_allclose(picture.depth_m[near], expected[near], rtol=2e-4)
+    # Far away float32 tells pixels on the border of two triangles apart less well.
+    for limit_m, rtol in ((80, 2e-4), (200, 1e-3)):
+        near = expected < limit_m
+        assert near.sum() > 2000
+        np.testing.assert_allclose(picture.depth_m[near], expected[near], rtol=rtol)
 
 
 def test_box_depth_is_the_distance_to_its_face(drawn):
@@ -156,17 +158,23 @@ def test_pictures_are_neither_black_nor_white(samples):
     assert np.median(contrast) > 35
 
 
-def test_depth_edges_of_vehicles_are_label_edges(samples):
-    """A car in front of something three times as far must not share its label by accident."""
-    jumps = agreeing = 0
-    for sample in samples:
-        depth, label = sample.depth_m, sample.label_id
-        near, far = depth[:, :-1], depth[:, 1:]
-        on_car = (label[:, :-1] == CAR) & (near > 0) & (near < 15) & (far > 3 * near)
-        jumps += on_car.sum()
-        agreeing += (on_car & (label[:, 1:] != CAR)).sum()
-    assert jumps > 200
-    assert agreeing > 0.85 * jumps
+def test_label_is_car_exactly_where_a_car_is_nearer_than_the_ground(drawn):
+    base = empty_flat_scene(drawn)
+    thing = things.vehicle(np.random.default_rng(1), 0.0, 9.0, 0.0, 0.0, heavy=0.0)
+    spot = base.road.spots(np.array([1.0]), np.array([9.0]))
+    places = world.Places(spot, np.array([0.4]), np.ones((1, 3)), np.full((1, 3), 0.5))
+    mesh = joined([base.mesh, placed([thing.shape(5.0)], places)])
+    camera = Camera.from_fov(240, 160, 60.0)
+    view = raster.pose(np.array([0.0, 1.4, 0.0]), 0.0, -0.05, 0.02)
+    picture = scene.render(replace(base, mesh=mesh), view, camera)
+    ground = plane_depth(camera, view)
+    depth = np.where(picture.depth_m > 0, picture.depth_m, np.inf)
+    nearer = depth < np.minimum(ground, 200) * 0.995
+    is_car = picture.label_id == CAR
+    assert 0.05 < is_car.mean() < 0.5
+    # They differ only where the tyres touch the ground: within 0.5 % of its depth.
+    assert (nearer != is_car).mean() < 0.002
+    assert not (nearer & ~is_car).any()
 
 
 def test_same_scene_through_two_focal_lengths_has_the_same_depth_on_the_same_ray(drawn):
@@ -240,10 +248,10 @@ def test_drive_moves_ahead_and_its_frames_resemble_each_other():
 
 def test_rendering_takes_milliseconds_not_seconds():
     """About 30 ms of CPU a scene is normal; five times that means something broke."""
-    dataset = SyntheticScenes(60, seed=6)
-    for i in range(40):
+    dataset = SyntheticScenes(30, seed=6)
+    for i in range(15):
         dataset[i]
     start = time.process_time()
-    for i in range(40, 60):
+    for i in range(15, 30):
         dataset[i]
-    assert (time.process_time() - start) / 20 < 0.15
+    assert (time.process_time() - start) / 15 < 0.15
