@@ -38,7 +38,7 @@ class NodeConfig:
     model: str = setting(
         '',
         'Path of your own model: a contract JSON written by `python -m training.export`, or the '
-        'folder with lightdepth_<student>_<resolution>.json for each output_resolution. '
+        'folder with `lightdepth_<student>_<resolution>.json` for each output_resolution. '
         'Empty: the network that ships with the package.',
         fixed=MODEL_LOADS,
     )

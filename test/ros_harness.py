@@ -185,6 +185,14 @@ class Peer:
             message_type, topic, got.append, QoSProfile(depth=20)
         )
 
+    def listening_to(self, topic: str) -> bool:
+        """Return whether this topic is subscribed."""
+        return topic in self._subscriptions
+
+    def stop_listening_to(self, topic: str) -> None:
+        """End one subscription."""
+        self.node.destroy_subscription(self._subscriptions.pop(topic))
+
     def listen(self, *topics: str) -> None:
         """Subscribe to outputs and wait until the node knows it."""
         for topic in topics:
