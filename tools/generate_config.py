@@ -123,10 +123,10 @@ Both are subscribed best effort, keep last 1: only the newest image counts.
 
 ## Published
 
-At most one result per image, all with the image's header (stamp and frame_id unchanged) and one height
-and width: the network input's divided by 2, 4, 8 or 16 for `output_resolution` L, M, S or XS. A
-topic that nobody subscribes to is not built, and what only it needs is not computed; with no
-subscriber at all nothing is inferred. All are reliable, keep last 2.
+At most one result per image, all with the image's header (stamp and frame_id unchanged) and one
+height and width: the network input's divided by 2, 4, 8 or 16 for `output_resolution` L, M, S or
+XS. A topic that nobody subscribes to is not built, and what only it needs is not computed; with
+no subscriber at all nothing is inferred. All are reliable, keep last 2.
 
 | topic | type | what |
 |---|---|---|
