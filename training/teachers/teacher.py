@@ -73,6 +73,7 @@ TEACHERS = {
     'psmnet': 'stereo network; needs right images, a baseline and weights (psmnet:FILE)',
     'sgbm': 'classical stereo matching of OpenCV; needs right images and a baseline',
     'transformers': 'labels or depth of any model folder or hub name (transformers:FOLDER)',
+    'stored': 'labels that make_labels wrote before, to compensate them (stored:FOLDER)',
 }
 """Name -> what it is. `training.teachers.<name>.open_teacher(argument, options)` opens it."""
 
