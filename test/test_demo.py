@@ -93,6 +93,30 @@ def test_a_damaged_picture_is_named(tmp_path: Path):
         demo_drive.open_drive(flags(images=tmp_path / 'in'))
 
 
+def write_video(path: Path, count: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (72, 48))
+    for index in range(count):
+        writer.write(np.full((48, 72, 3), 5 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_video_is_played_frame_by_frame(tmp_path: Path):
+    drive = demo_drive.open_drive(flags(video=write_video(tmp_path / 'a.avi', 6), fov_deg=90.0))
+    frames = list(drive.frames)
+    assert drive.total == len(frames) == 6
+    assert frames[0].view.fx == pytest.approx(36.0)
+    assert frames[5].rgb.mean() == pytest.approx(25, abs=3)
+
+
+def test_a_video_that_is_cut_short_is_an_error_after_its_last_frame(tmp_path: Path):
+    path = write_video(tmp_path / 'a.avi', 40)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r'a\.avi'):
+        list(demo_drive.open_drive(flags(video=path)).frames)
+
+
 def test_the_built_in_drive_has_moving_pictures_and_exact_truth():
     drive = demo_drive.synthetic_drive(2)
     first, second = drive.frames

@@ -56,6 +56,17 @@ def test_manifest_is_format_3_ament_python_and_apache():
     assert not tags('buildtool_depend')  # rosdep has no key ament_python
 
 
+def test_manifest_satisfies_the_parser_of_the_ros_build_tools():
+    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='comes with colcon')
+    warnings: list[str] = []
+    package = catkin_pkg.parse_package(str(ROOT / 'package.xml'), warnings=warnings)
+    assert (package.name, package.get_build_type(), warnings) == (
+        'lightdepth_ros',
+        'ament_python',
+        [],
+    )
+
+
 def test_manifest_tests_with_the_ament_linters():
     assert tags('test_depend') >= LINTERS
 

@@ -31,7 +31,7 @@ from lightdepth_ros.files import check_writable, write_files
 from tools import demo_passes
 from tools.demo_drive import Drive, open_drive
 from tools.demo_flags import REAL_TIME_S, arguments
-from tools.demo_link import INPUTS, OUTPUTS, Link, ignore
+from tools.demo_link import FRAME_ID, INPUTS, OUTPUTS, Link, ignore
 from tools.demo_node import DemoError, NodeProcess
 from tools.demo_recording import Recording, messages_in
 from tools.demo_report import COLUMNS, Pass, markdown, missing_messages
@@ -53,6 +53,9 @@ def main() -> int:
         problems = play(args, drive, env, console)
     except (DemoError, LightdepthError) as error:
         problems = [str(error)]
+    except KeyboardInterrupt:
+        console.print('Interrupted; the node was stopped.')
+        return 130
     for problem in problems:
         console.print(f'[red]wrong:[/] {escape(problem)}')
     if problems:
@@ -69,6 +72,9 @@ def play(
     frames = iter(drive.frames)
     first = next(frames)
     console.print(escape(f'Drive: {drive.title}. {drive.note}'.rstrip()))
+    console.print(
+        f'To watch meanwhile: export ROS_DOMAIN_ID={env["ROS_DOMAIN_ID"]}, frame {FRAME_ID}.'
+    )
     with (
         NodeProcess(node_arguments(args), env, args.out / 'node.log') as node,
         closing(Link()) as link,
