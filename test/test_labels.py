@@ -12,6 +12,7 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import ConfigError, DataError
+from training.datasets.catalog import open_dataset
 from training.datasets.frames import Frame, Frames, Joined
 from training.datasets.sample import Sample
 from training.labelled import Labelled, name_of
@@ -177,6 +178,30 @@ def test_a_labelled_data_set_carries_teacher_depth_and_keeps_true_labels(tmp_pat
     np.testing.assert_array_equal(first.label_id, maps()['label_id'])
     assert (second.label_id == 3).all()
     assert len(dataset) == 2
+
+
+def test_depth_and_labels_may_come_from_two_stores(tmp_path):
+    for kind, name in (('depth_m', 'depth'), ('label_id', 'label')):
+        with ManifestWriter(tmp_path / name, 0, 1) as manifest:
+            prepare(tmp_path / name, Description('two', 'fake'))
+            manifest.add(write_frame(tmp_path / name, 'a', {kind: maps()[kind]}, {}))
+    sample = Labelled(Labelled(Two(), tmp_path / 'depth'), tmp_path / 'label')[0]
+    np.testing.assert_allclose(sample.teacher_depth_m, maps()['depth_m'], atol=0.5 / 256)
+    np.testing.assert_array_equal(sample.label_id, maps()['label_id'])
+
+
+def test_a_store_of_joined_data_sets_serves_each_of_them(tmp_path):
+    store(tmp_path, ['two/a', 'other/a'])
+    assert Labelled(Two(), tmp_path)[0].teacher_depth_m is not None
+
+
+def test_the_catalog_opens_a_data_set_with_its_labels(tmp_path):
+    cv2.imwrite(str(tmp_path / 'image.png'), np.zeros((*HW, 3), np.uint8))
+    (tmp_path / 'manifest.csv').write_text('id,image\na,image.png\n')
+    store(tmp_path / 'labels', ['a'])
+    sample = open_dataset(f'manifest@{tmp_path}%{tmp_path / "labels"}')[0]
+    np.testing.assert_array_equal(sample.label_id, maps()['label_id'])
+    assert (sample.teacher_depth_m > 0).any()
 
 
 def test_frames_without_a_label_come_as_they_are(tmp_path):

@@ -15,8 +15,9 @@ from training.labels import describe, read_frame, read_rows
 class Labelled:
     """A data set whose samples carry the labels of a store.
 
-    Depth becomes `teacher_depth_m`; labels become `label_id` where the sample has none of its own.
-    A frame that the store lacks comes as it is.
+    Depth becomes `teacher_depth_m`, labels become `label_id`; what the store has no map of stays.
+    True labels stay too: a store never replaces `label_id` where the data set has one, nor does
+    it touch a frame that it lacks.
     """
 
     def __init__(self, dataset: Dataset, folder: Path) -> None:
@@ -32,7 +33,8 @@ class Labelled:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
-        row = self.rows.get(sample.name)
+        # A store made of joined data sets (A+B) has its frames as A/name.
+        row = self.rows.get(sample.name) or self.rows.get(f'{self.name}/{sample.name}')
         if row is None:
             return sample
         if row.size_hw != sample.rgb.shape[:2]:
@@ -42,7 +44,8 @@ class Labelled:
             )
         maps = read_frame(self.folder, row)
         label = sample.label_id if sample.label_id is not None else maps.get('label_id')
-        return replace(sample, teacher_depth_m=maps.get('depth_m'), label_id=label)
+        depth = maps.get('depth_m', sample.teacher_depth_m)
+        return replace(sample, teacher_depth_m=depth, label_id=label)
 
 
 def name_of(dataset: Dataset, index: int) -> str | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,7 +87,7 @@ class Labeller:
         if correction and self.plan.sky:
             correction['sky'] = Path(self.plan.sky).name
         return labels.Description(
-            data='+'.join(part.partition('@')[0] for part in self.plan.data.split('+')),
+            data='+'.join(re.split('[@%]', part)[0] for part in self.plan.data.split('+')),
             teacher=self.teacher.name,
             weights_sha256=self.teacher.weights_sha256,
             options=self.teacher.options | {'narrowed_by_coarse_truth': self.plan.narrow},

@@ -2,7 +2,9 @@
 """The table of data sets. Every script opens its data with `open_dataset`.
 
 A source is written NAME, NAME@FOLDER (its own root; for the manifests the CSV file or its folder),
-or several joined by +, as in kitti-train+kitti-extra. Modules are imported when first opened.
+or several joined by +, as in kitti-train+kitti-extra. A %STORE after any of them adds the
+pseudo-labels that `make_labels` wrote, as in kitti-eigen-train%labels/psmnet; %STORE may be
+repeated (depth from one teacher, labels from another). Modules are imported when first opened.
 """
 
 from __future__ import annotations
@@ -124,8 +126,19 @@ def open_dataset(name: str, root: Path | None = None) -> Dataset:
 
 
 def open_one(text: str, root: Path | None) -> Dataset:
+    """Open NAME or NAME@FOLDER, with the labels of %STORE ... where given."""
+    source, *stores = text.strip().split('%')
+    dataset = open_source(source, root)
+    for store in stores:
+        from training.labelled import Labelled
+
+        dataset = Labelled(dataset, Path(store).expanduser())
+    return dataset
+
+
+def open_source(text: str, root: Path | None) -> Dataset:
     """Open NAME or NAME@FOLDER."""
-    name, _, folder = text.strip().partition('@')
+    name, _, folder = text.partition('@')
     if name not in OPENERS:
         raise DataError(
             f'there is no data set {name!r}; there are {", ".join(OPENERS)}, the short names '
