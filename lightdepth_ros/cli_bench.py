@@ -48,7 +48,7 @@ examples:
                                                 with (needs a checkout and PyTorch)
 """
 
-TABLE_WIDTH = 140
+TABLE_WIDTH = 180
 """Columns that the table needs; a narrower terminal wraps its lines, which beats cut words."""
 
 
