@@ -70,7 +70,7 @@ def test_ground_depth_is_the_ray_plane_formula(drawn, angles):
     picture = scene.render(empty_flat_scene(drawn), view, camera)
     expected = plane_depth(camera, view)
     # Far away float32 tells pixels on the border of two triangles apart less well.
-    for limit_m, rtol in ((80, 2e-4), (200, 1e-3)):
+    for limit_m, rtol in ((80, 2e-4), (150, 1e-3)):
         near = expected < limit_m
         assert near.sum() > 2000
         np.testing.assert_allclose(picture.depth_m[near], expected[near], rtol=rtol)
@@ -247,7 +247,7 @@ def test_drive_moves_ahead_and_its_frames_resemble_each_other():
 
 
 def test_rendering_takes_milliseconds_not_seconds():
-    """About 30 ms of CPU a scene is normal; five times that means something broke."""
+    """About 35 ms of CPU a scene is normal; four times that means something broke."""
     dataset = SyntheticScenes(30, seed=6)
     for i in range(15):
         dataset[i]

@@ -23,7 +23,7 @@ DRIVE_SPEED_MPS = 8.0
 
 
 class SyntheticScenes:
-    """`count` unrelated scenes of a seed, rendered when asked for (about 35 ms of one core each)."""
+    """`count` unrelated scenes of a seed, rendered when asked for; about 35 ms of a core each."""
 
     def __init__(
         self,

@@ -51,14 +51,14 @@ STYLES = {
     style.name: style
     for style in (
         Style(
-            'city', (1, 2), (2.4, 6.0), 0.1, (('block', 0.65), ('office', 0.25), ('house', 0.1)),
+            'city', (1, 2), (3.0, 7.0), 0.1, (('block', 0.65), ('office', 0.25), ('house', 0.1)),
             (0.0, 2.0), (0.0, 4.0), trees=5, wild_trees=0, bushes=1, poles=6, signs=5, people=17,
-            parked=9, traffic=4, cyclists=5, barrier=0.15, junction=0.7, hills=0.2, dirt=0.0,
+            parked=5, traffic=4, cyclists=5, barrier=0.15, junction=0.7, hills=0.2, dirt=0.0,
         ),
         Style(
-            'suburb', (1, 1), (1.4, 3.0), 0.5, (('house', 0.9), ('block', 0.1)),
+            'suburb', (1, 1), (1.8, 4.0), 0.5, (('house', 0.9), ('block', 0.1)),
             (3.0, 9.0), (2.0, 10.0), trees=7, wild_trees=5, bushes=8, poles=4, signs=3, people=6,
-            parked=5, traffic=2, cyclists=4, barrier=0.7, junction=0.5, hills=0.5, dirt=0.0,
+            parked=4, traffic=2, cyclists=4, barrier=0.7, junction=0.5, hills=0.5, dirt=0.0,
         ),
         Style(
             'rural', (1, 1), (0.0, 0.0), 0.0, (('house', 0.6), ('shed', 0.4)),
@@ -84,7 +84,7 @@ STYLES = {
             traffic=2.5, cyclists=1.5, barrier=0.65, junction=0.5, hills=0.3, dirt=0.05,
         ),
         Style(
-            'village', (1, 1), (1.0, 2.4), 0.1, (('house', 0.8), ('block', 0.1), ('shed', 0.1)),
+            'village', (1, 1), (1.5, 3.5), 0.1, (('house', 0.8), ('block', 0.1), ('shed', 0.1)),
             (0.5, 4.0), (1.0, 8.0), trees=4, wild_trees=3, bushes=6, poles=4, signs=3, people=7,
             parked=4, traffic=1.5, cyclists=4, barrier=0.65, junction=0.4, hills=0.6, dirt=0.05,
         ),

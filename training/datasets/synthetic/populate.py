@@ -12,7 +12,7 @@ from training.datasets.synthetic.layout import Lane, Style
 from training.datasets.synthetic.road import Road
 from training.datasets.synthetic.things import Thing
 
-SMALL_M = 150.0
+SMALL_M = 110.0
 """Small things are left out on the last this many metres: nobody sees them there."""
 
 

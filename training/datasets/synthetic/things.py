@@ -98,10 +98,10 @@ TIMBER = table((0.5, 0.4, 0.3, 3), (0.7, 0.68, 0.64, 1), (0.35, 0.33, 0.3, 2), (
 
 def pick(rng: np.random.Generator, colours: list[Colour]) -> Colour:
     """Draw a colour near one of a table."""
-    which, bright, *hue = rng.random(5).tolist()
-    base = colours[int(which * len(colours))]
-    gain = 0.84 + 0.34 * bright
-    return tuple(max(c * gain + 0.05 * (h - 0.5), 0.02) for c, h in zip(base, hue, strict=True))
+    which, bright, hue = rng.random(3).tolist()
+    red, green, blue = colours[int(which * len(colours))]
+    gain, warmth = 0.84 + 0.34 * bright, 0.05 * (hue - 0.5)
+    return max(red * gain + warmth, 0.02), green * gain, max(blue * gain - warmth, 0.02)
 
 
 def one_of(rng: np.random.Generator, count: int) -> int:
@@ -167,7 +167,7 @@ def tree(rng: np.random.Generator, d: float, z: float) -> Thing:
     tall, wide = rng.uniform(0.6, 1.5), rng.uniform(0.7, 1.25)
     variant = one_of(rng, plants.TREE_VARIANTS)
     shapes = [plants.tree(variant, level) for level in range(3)]
-    levels = tuple(zip((20.0, 50.0, 240.0), shapes, strict=True))
+    levels = tuple(zip((20.0, 50.0, 200.0), shapes, strict=True))
     turn = rng.uniform(0, 6.3)
     size = (3.4 * wide, 3.4 * wide, 6.0)
     colour = pick(rng, LEAVES)

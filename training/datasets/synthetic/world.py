@@ -14,7 +14,7 @@ from training.datasets.synthetic.mesh import Look, Mesh, Places, joined, placed,
 from training.datasets.synthetic.road import BEHIND_M, Road, ground
 from training.datasets.synthetic.things import Thing
 
-SIGHT_M = 260.0
+SIGHT_M = 220.0
 """Things are drawn up to this far ahead; beyond are only the far land and the skyline."""
 
 
