@@ -21,6 +21,8 @@ from training.datasets.synthetic.mesh import Mesh, cross
 BICYCLE = CLASS_ID['bicycle']
 NEAR_M = 0.15
 FAR_M = 4000.0
+GUARD = 2.0
+"""Triangles are cut this many image widths (heights) from the optical axis."""
 ID_SCALE = float(1 << 18)
 """Ids travel as fractions of this power of two, which float32 holds exactly."""
 
@@ -84,32 +86,49 @@ def visible(points: np.ndarray, camera: Camera) -> np.ndarray:
     return keep
 
 
-def clipped(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut (N, 3, 3) triangles at the near plane; return the pieces and each piece's triangle.
+def clipped(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Cut (N, 3, 3) triangles to what can be seen; return the pieces and each piece's triangle.
 
-    OpenCV's rasteriser drops triangles that cross its near plane, which the ground always does.
+    OpenCV's rasteriser drops triangles that cross its near plane, which the ground always does,
+    and leaves holes in those that reach tens of thousands of pixels beyond the image.
     """
-    front = points[..., 2] > NEAR_M
+    pieces, owners = cut(points, points[..., 2] - np.float32(NEAR_M))
+    wide = np.float32(GUARD * camera.width / camera.fx)
+    high = np.float32(GUARD * camera.height / camera.fy)
+    x, y, z = np.moveaxis(pieces, -1, 0)
+    outside = ((np.abs(x) > wide * z) | (np.abs(y) > high * z)).any(1)
+    inner, inner_owners = pieces[~outside], owners[~outside]
+    pieces, owners = pieces[outside], owners[outside]
+    for axis, slope in ((0, wide), (0, -wide), (1, high), (1, -high)):
+        signed = np.sign(slope) * (slope * pieces[..., 2] - pieces[..., axis])
+        pieces, kept = cut(pieces, signed)
+        owners = owners[kept]
+    return np.concatenate([inner, pieces]), np.concatenate([inner_owners, owners])
+
+
+def cut(points: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parts of (N, 3, 3) triangles where (N, 3) corner distances to a plane are > 0.
+
+    The second array holds each part's triangle.
+    """
+    front = distance > 0
     count = front.sum(1)
     whole = np.flatnonzero(count == 3)
     pieces, owners = [points[whole]], [whole]
     for kept in (1, 2):
-        cut = np.flatnonzero(count == kept)
+        crossing = np.flatnonzero(count == kept)
         # Turn the corners so that the odd one out comes first.
-        odd = np.argmax(front[cut] == (kept == 1), axis=1)
+        odd = np.argmax(front[crossing] == (kept == 1), axis=1)
         order = (odd[:, None] + np.arange(3)) % 3
-        a, b, c = np.moveaxis(points[cut[:, None], order], 1, 0)
-        ab, ac = near_point(a, b), near_point(a, c)
+        rows = crossing[:, None]
+        a, b, c = np.moveaxis(points[rows, order], 1, 0)
+        to_a, to_b, to_c = distance[rows, order].T
+        ab = a + (to_a / (to_a - to_b))[:, None] * (b - a)
+        ac = a + (to_a / (to_a - to_c))[:, None] * (c - a)
         triangles = [(a, ab, ac)] if kept == 1 else [(ab, b, c), (ab, c, ac)]
         pieces += [np.stack(t, 1) for t in triangles]
-        owners += [cut] * len(triangles)
+        owners += [crossing] * len(triangles)
     return np.concatenate(pieces), np.concatenate(owners)
-
-
-def near_point(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return (N, 3): where the edges from a to b cross a plane just beyond the near plane."""
-    share = (1.001 * NEAR_M - a[:, 2]) / (b[:, 2] - a[:, 2])
-    return a + share[:, None] * (b - a)
 
 
 def triangle_ids(points: np.ndarray, camera: Camera) -> np.ndarray:
@@ -119,7 +138,7 @@ def triangle_ids(points: np.ndarray, camera: Camera) -> np.ndarray:
     """
     if not hasattr(cv2, 'triangleRasterize'):
         return triangle_ids_numpy(points, camera)
-    pieces, owners = clipped(points)
+    pieces, owners = clipped(points, camera)
     ids = piece_ids(pieces, camera)
     return np.concatenate([[0], owners + 1]).astype(np.int32)[ids]
 
@@ -147,7 +166,7 @@ def piece_ids(points: np.ndarray, camera: Camera) -> np.ndarray:
         np.full((height, width), FAR_M, np.float32),
         np.eye(4, dtype=np.float32),
         np.pi / 2,
-        NEAR_M,
+        0.9 * NEAR_M,
         FAR_M,
         settings,
     )
