@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from stereo_pairs import HW, write_pairs
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY, nav7_table
@@ -26,35 +27,11 @@ from training.make_labels import parse_shard
 from training.teachers.teacher import TeacherOutput
 
 FRAMES = 5
-HW = (96, 240)
-FOCAL_PX, BASELINE_M = 300.0, 0.5
-WALL_PX = 10
-
-
-def write_frame(folder: Path, index: int) -> str:
-    """A wall 15 m away (10 px) with noise for texture; lidar says 14.5 m. Returns the CSV row."""
-    rng = np.random.default_rng(index)
-    wall = cv2.GaussianBlur(
-        rng.integers(0, 256, (HW[0], HW[1] + WALL_PX, 3), dtype=np.uint8), (0, 0), 1.0
-    )
-    cv2.imwrite(str(folder / f'left{index}.png'), wall[:, : HW[1]])
-    cv2.imwrite(str(folder / f'right{index}.png'), wall[:, WALL_PX:])
-    depth = np.zeros(HW, np.uint16)
-    depth[10::4, 12::3] = round(14.5 * 256)
-    cv2.imwrite(str(folder / f'depth{index}.png'), depth)
-    return (
-        f'f{index},left{index}.png,right{index}.png,depth{index}.png,{FOCAL_PX},{FOCAL_PX},'
-        f'{HW[1] / 2},{HW[0] / 2},{BASELINE_M}'
-    )
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp('pairs')
-    rows = [write_frame(folder, i) for i in range(FRAMES)]
-    head = 'id,image,right,depth,fx,fy,cx,cy,baseline_m'
-    (folder / 'manifest.csv').write_text('\n'.join([head, *rows]) + '\n')
-    return f'manifest@{folder}'
+    return write_pairs(tmp_path_factory.mktemp('pairs'), FRAMES)
 
 
 def run(data: str, out: Path, *more: str) -> int:
