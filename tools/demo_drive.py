@@ -19,7 +19,7 @@ from lightdepth_ros.lens import Lens
 
 SYNTHETIC_FRAMES = 60
 SYNTHETIC_HW = (480, 720)
-SYNTHETIC_SEED = 7
+SYNTHETIC_SEED = 2
 OWN_FRAMES = 300
 """How many frames are played of the user's pictures unless he says otherwise."""
 FPS = 10.0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,11 @@ from tools.demo_report import Answer
 NODE = 'depth_node'
 FRAME_ID = 'camera_optical_frame'
 INPUTS = {'/image': 'sensor_msgs/msg/Image', '/camera_info': 'sensor_msgs/msg/CameraInfo'}
+TYPICAL = (
+    *('/depth/image', '/depth/camera_info', '/points'),
+    *('/semantic/image', '/semantic/color', '/rgb/image'),
+)
+"""What consumers of a robot may want at once: nobody needs every form of the same depth."""
 OUTPUTS = {f'/{output.topic}': output.message_type for output in outputs.OUTPUTS}
 """What the node must publish for every frame. Whatever else it publishes is recorded too."""
 NOT_OURS = ('/rosout', '/parameter_events')
@@ -65,7 +70,10 @@ class Link:
         self.answers: dict[int, dict[str, bytes]] = {}
         """Stamp (ns) of a sent frame -> topic -> the answer, serialised."""
         self.latency_ms: dict[int, float] = {}
-        """Stamp of a sent frame -> time until the last of OUTPUTS had come."""
+        """Stamp of a sent frame -> time until the last of the expected topics had come."""
+        self.expected = frozenset(OUTPUTS)
+        """Topics that make an answer complete."""
+        self._subscriptions: dict[str, Any] = {}
         self._sent_s: dict[int, float] = {}
 
     def listen(self) -> bool:
@@ -103,8 +111,14 @@ class Link:
             self._executor.spin_once(timeout_sec=left)
         return True
 
+    def listen_only_to(self, topics: Collection[str]) -> None:
+        """Unsubscribe from all other topics, so that the node need not compute them."""
+        for topic in set(self._subscriptions) - set(topics):
+            self._node.destroy_subscription(self._subscriptions.pop(topic))
+        self.expected = frozenset(topics)
+
     def answered(self, stamp_ns: int) -> bool:
-        """Tell whether every one of OUTPUTS has come for a frame."""
+        """Tell whether every expected topic has come for a frame."""
         return stamp_ns in self.latency_ms
 
     def close(self) -> None:
@@ -119,7 +133,9 @@ class Link:
         if topic in OUTPUTS:
             qos.reliability = ReliabilityPolicy.RELIABLE  # what most consumers ask for
         callback = partial(self._receive, topic)
-        self._node.create_subscription(message_class(kind), topic, callback, qos, raw=True)
+        self._subscriptions[topic] = self._node.create_subscription(
+            message_class(kind), topic, callback, qos, raw=True
+        )
 
     def _receive(self, topic: str, data: bytes) -> None:
         self.heard(topic, self.topics[topic], time.time_ns(), data)
@@ -130,7 +146,7 @@ class Link:
         if answer is None:
             return  # a frame of the warm-up
         answer[topic] = data if self.keep else b''
-        if len(answer) == len(OUTPUTS):
+        if stamp_ns not in self.latency_ms and self.expected <= answer.keys():
             self.latency_ms[stamp_ns] = (time.perf_counter() - self._sent_s[stamp_ns]) * 1e3
 
 

@@ -83,7 +83,8 @@ def every_frame(
             node.check()
             got = ', '.join(sorted(link.answers[stamp])) or 'nothing'
             played.wrong.append(f'{frame.name}: of its answer came {got} in {ANSWER_TIMEOUT_S} s')
-    return Pass('one at a time', played.sent, played.latency_ms, None), played
+    title = f'one at a time, {len(link.expected)} topics'
+    return Pass(title, played.sent, played.latency_ms, None), played
 
 
 def real_time(
@@ -100,7 +101,7 @@ def real_time(
     played_s = time.perf_counter() - start
     link.spin(LAST_ANSWERS_S)
     latency_ms = [ms for stamp, ms in link.latency_ms.items() if stamp not in earlier]
-    return Pass(f'real time, {rate_hz:g} Hz', count, latency_ms, played_s)
+    return Pass(f'{rate_hz:g} Hz, {len(link.expected)} topics', count, latency_ms, played_s)
 
 
 def _keep(link: Link, stamp: int, frame: DriveFrame, path: Path, played: Played) -> None:

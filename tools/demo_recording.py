@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 
@@ -20,6 +20,7 @@ class Recording:
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Connection] = {}
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
 
     def can_write(self, type_name: str) -> bool:
