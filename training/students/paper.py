@@ -29,10 +29,10 @@ STAGES = ((24, 4), (16, 3), (8, 3), (8, 2))
 
 
 def conv_bn(inp: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Return a bias-free convolution and batch norm (epsilon, momentum as in Keras)."""
+    """Return a bias-free convolution and batch norm (epsilon as in Keras)."""
     return nn.Sequential(
         nn.Conv2d(inp, out, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out, eps=1e-3, momentum=0.01),
+        nn.BatchNorm2d(out, eps=1e-3),
     )
 
 
