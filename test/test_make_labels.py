@@ -340,3 +340,16 @@ def test_help_names_every_teacher_and_an_example(capsys):
     text = capsys.readouterr().out
     for word in ('psmnet', 'sgbm', 'transformers', 'stored', 'torchrun', '--shard', 'kitti-raw'):
         assert word in text
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_torchrun_gives_each_process_its_shard(data, tmp_path):
+    pytest.importorskip('torch')
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2',
+               '--master-port', '0', '-m', 'training.make_labels', '--data', data,
+               '--teacher', 'sgbm', '--out', str(tmp_path)]  # fmt: skip
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=300)
+    lines = {p.name: len(p.read_text().splitlines()) for p in tmp_path.glob('manifest-*')}
+    assert lines == {'manifest-0-of-2.jsonl': 3, 'manifest-1-of-2.jsonl': 2}
+    assert len(depths(tmp_path)) == FRAMES

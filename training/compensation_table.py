@@ -56,9 +56,11 @@ def open_data(name: str, limit: int, root: Path | None) -> Dataset:
     return LidarScenes(limit, seed=7) if name == 'synthetic-lidar' else open_dataset(name, root)
 
 
-def cases(dataset: Dataset, teacher_name: str, limit: int) -> Iterator[Case]:
+def cases(
+    dataset: Dataset, teacher_name: str, options: dict[str, str], limit: int
+) -> Iterator[Case]:
     """Yield the frames that have lidar, with the teacher's depth."""
-    teacher = open_teacher(teacher_name)
+    teacher = open_teacher(teacher_name, options)
     for index in range(min(limit, len(dataset))):
         sample: Sample = dataset[index]
         if sample.depth_m is None or sample.camera is None or not (sample.depth_m > 0).any():
@@ -120,6 +122,13 @@ def compare(frames: list[Case], how: str) -> list[str]:
     return [how, f'{count}', *cells, ' / '.join(f'{value:.3f}' for value in mean['abs_rel'])]
 
 
+def options_of(teacher: str, texts: list[str]) -> dict[str, str]:
+    """Return the options that are meant for one teacher."""
+    mine = teacher.partition(':')[0] + '.'
+    chosen = (text.removeprefix(mine) for text in texts if text.startswith(mine))
+    return dict(text.partition('=')[::2] for text in chosen)
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -130,6 +139,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         help='stereo data set with lidar, or synthetic-lidar; repeat')  # fmt: skip
     parser.add_argument('--teacher', action='append', required=True,
                         help='psmnet, sgbm, stored:FOLDER ...; may be repeated')  # fmt: skip
+    parser.add_argument('--option', action='append', default=[], metavar='TEACHER.KEY=VALUE',
+                        help='as psmnet.precision=bf16; may be repeated')  # fmt: skip
     parser.add_argument('--limit', type=int, default=12, help='frames (default %(default)s)')
     parser.add_argument('--root', type=Path, help='where the data sets lie')
     parser.add_argument('--out', type=Path, help='Markdown file to write')
@@ -142,7 +153,8 @@ def run(args: argparse.Namespace) -> str:
     for name in args.data:
         dataset = open_data(name, args.limit, args.root)
         for teacher in args.teacher:
-            frames = list(cases(dataset, teacher, args.limit))
+            options = options_of(teacher, args.option)
+            frames = list(cases(dataset, teacher, options, args.limit))
             label = f'{name} ({len(frames)} frames)'
             rows += [[label, teacher, *compare(frames, how)] for how in ('every fourth', 'strips')]
     return table(HEAD, rows) + '\n'
