@@ -232,6 +232,7 @@ def test_onnxruntime_engine_is_thread_safe_as_its_file_says(tmp_path):
             np.testing.assert_allclose(depth_m, tiny_outputs(image, 2)['depth'], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_loading_and_closing_again_and_again_does_not_gather_memory(load, tmp_path):
     path = make_tiny_model(tmp_path, 'L')
     image = picture(320, 480)
@@ -258,8 +259,9 @@ photographs differ far less (see lightdepth_ros.golden)."""
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize('student', ['plain', 'paper'])
-@pytest.mark.parametrize('exit_name', ['L', 'XS'])
+@pytest.mark.parametrize(
+    ('student', 'exit_name'), [('plain', 'L'), ('plain', 'XS'), ('paper', 'L')]
+)
 def test_engine_agrees_with_pytorch_in_float64(case, students, student, exit_name):
     load, precision = case
     path, image, truth = students[student, exit_name]
@@ -288,7 +290,7 @@ def students(tmp_path_factory):
         student = STUDENTS[name](19, confidence=True).eval()
         if name == 'plain':
             student = student.reparameterised()
-        for exit_name in ('L', 'XS'):
+        for exit_name in ('L', 'XS') if name == 'plain' else ('L',):
             graph = export.Graph(student.detach(exit_name)).eval()
             onnx_path = folder / f'{name}_{exit_name}.onnx'
             onnx_path.write_bytes(export.onnx_bytes(graph))

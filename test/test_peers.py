@@ -143,6 +143,7 @@ def test_exported_paper_network_computes_what_pytorch_does(tmp_path, softmax):
     assert np.allclose(total, 1, atol=1e-4) == softmax
 
 
+@pytest.mark.slow
 def test_export_writes_every_network_and_its_facts(tmp_path, monkeypatch):
     onnx = pytest.importorskip('onnx')
     monkeypatch.setattr(exporting, 'PEERS', {'pydnet': PEERS['pydnet']})

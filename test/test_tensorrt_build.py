@@ -184,8 +184,8 @@ def rtx():
     )
 
 
-@pytest.fixture
-def plain_exits(tmp_path):
+@pytest.fixture(scope='module')
+def plain_exits(tmp_path_factory):
     """(exit, ONNX path) of our student at all four exits, untrained, as training.export writes."""
     torch = pytest.importorskip('torch')
     from training import export
@@ -193,9 +193,9 @@ def plain_exits(tmp_path):
 
     torch.manual_seed(0)
     student = PlainStudent(19, confidence=True).eval().reparameterised()
-    paths = {}
+    folder, paths = tmp_path_factory.mktemp('exits'), {}
     for name in EXIT_STRIDE:
-        paths[name] = tmp_path / f'{name}.onnx'
+        paths[name] = folder / f'{name}.onnx'
         graph = export.Graph(student.detach(name)).eval()
         paths[name].write_bytes(export.onnx_bytes(graph))
     return paths
