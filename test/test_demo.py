@@ -212,7 +212,7 @@ def test_panels_of_a_wide_picture_lie_above_each_other_beside_the_cloud():
 def run_demo(out: Path, ros_env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, '-m', 'tools.demo', '--out', str(out), *words]
     env = {**ros_env, 'COLUMNS': '120'}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.slow
@@ -233,6 +233,7 @@ def test_demo_plays_pictures_through_the_installed_node(installed_node, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((out / 'frames').glob('*.png'))) == 4
     counts = messages_in(out / 'recording')
+    assert counts['/semantic/label_info'] == 1  # latched: sent once, before the recording began
     assert {counts[t] for t in ('/image', '/camera_info', '/depth/image', '/points')} == {4}
     table = (out / 'table.md').read_text(encoding='utf-8')
     assert re.search(r'\| one at a time, \d+ topics \| 4 \| 4 \| 0 \|', table)

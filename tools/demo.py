@@ -83,12 +83,13 @@ def play(
         closing(Recording(args.out / 'recording')) as recording,
     ):
         demo_passes.warm_up(link, node, first, args.start_timeout)
-        link.heard = recording.write
+        link.record(recording.write)
         shown = track(chain([first], frames), 'playing', drive.total or None, console=console)
         folder = args.out / 'frames'
         paced, played = demo_passes.every_frame(link, node, iter(shown), drive.fps, folder)
         topics = dict(link.topics)
-        link.heard, link.keep = ignore, False
+        link.record(ignore)
+        link.keep = False
         link.listen_only_to(TYPICAL)
         fast = demo_passes.real_time(link, node, played.kept, args.rate, REAL_TIME_S)
         code = node.stop()

@@ -13,7 +13,7 @@ from typing import Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import NodeNameNonExistentError
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -74,6 +74,7 @@ class Link:
         self.expected = frozenset(OUTPUTS)
         """Topics that make an answer complete."""
         self._subscriptions: dict[str, Any] = {}
+        self._last: dict[str, bytes] = {}
         self._sent_s: dict[int, float] = {}
 
     def listen(self) -> bool:
@@ -111,6 +112,13 @@ class Link:
             self._executor.spin_once(timeout_sec=left)
         return True
 
+    def record(self, heard: Heard) -> None:
+        """From now on tell `heard` of every message; first, the last word of the topics that do
+        not speak frame by frame, which may not speak again."""
+        self.heard = heard
+        for topic, data in self._last.items():
+            heard(topic, self.topics[topic], time.time_ns(), data)
+
     def listen_only_to(self, topics: Collection[str]) -> None:
         """Unsubscribe from all other topics, so that the node need not compute them."""
         for topic in set(self._subscriptions) - set(topics):
@@ -129,9 +137,9 @@ class Link:
 
     def _subscribe(self, topic: str, kind: str) -> None:
         self.topics[topic] = kind
-        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-        if topic in OUTPUTS:
-            qos.reliability = ReliabilityPolicy.RELIABLE  # what most consumers ask for
+        # As the publisher offers it, so that what is sent only once (transient local) comes too.
+        offered = self._node.get_publishers_info_by_topic(topic)[0].qos_profile
+        qos = QoSProfile(depth=10, reliability=offered.reliability, durability=offered.durability)
         callback = partial(self._receive, topic)
         self._subscriptions[topic] = self._node.create_subscription(
             message_class(kind), topic, callback, qos, raw=True
@@ -140,6 +148,7 @@ class Link:
     def _receive(self, topic: str, data: bytes) -> None:
         self.heard(topic, self.topics[topic], time.time_ns(), data)
         if topic not in OUTPUTS:
+            self._last[topic] = data
             return
         stamp_ns = stamp_of(data)
         answer = self.answers.get(stamp_ns)
