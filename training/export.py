@@ -105,8 +105,9 @@ def read_checkpoint(path: Path) -> Trained:
     module = Distillation(saved['hyper_parameters']['config'])
     module.load_state_dict(saved['state_dict'])
     commit = path.parent / 'commit.txt'
+    settings = saved['hyper_parameters']['config']
     provenance = {
-        'config': saved['hyper_parameters']['config'],
+        'config': settings | {'init': Path(settings['init']).name},  # no folders of this machine
         'step': saved['global_step'],
         'commit': commit.read_text(encoding='utf-8').strip() if commit.is_file() else 'unknown',
         'torch': torch.__version__,
