@@ -82,9 +82,7 @@ def every_frame(
         else:
             node.check()
             got = ', '.join(sorted(link.answers[stamp])) or 'nothing'
-            played.wrong.append(
-                f'{frame.name}: in {ANSWER_TIMEOUT_S:g} s came only {got}'
-            )
+            played.wrong.append(f'{frame.name}: in {ANSWER_TIMEOUT_S:g} s came only {got}')
     title = f'one at a time, {len(link.expected)} topics'
     return Pass(title, played.sent, played.latency_ms, None), played
 
