@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
@@ -280,13 +280,23 @@ def main(args: list[str] | None = None) -> int:
         code = EXIT_FAILED
     finally:
         if node.loading:  # a library is busy in a thread that cannot be stopped
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            leave(code)
         node.close()
+        node.destroy_node()
         rclpy.try_shutdown()
     return code
 
 
+def leave(code: int) -> NoReturn:
+    """End the process at once, with everything closed and printed.
+
+    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order: one
+    exit in about forty crashed there (code -11), after a clean shutdown.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

@@ -199,6 +199,14 @@ def test_engine_that_cannot_run_is_named_with_its_reason(tmp_path, monkeypatch):
     path = make_tiny_model(tmp_path, 'L')
     loaded = bench_matrix.load(Matrix([path], ['onnxruntime', 'openvino'], ['fp32'], [1]))
     assert loaded.not_run == {'openvino': 'no library'}
+
+
+def test_nothing_that_can_run_is_an_error(tmp_path, monkeypatch):
+    def broken(wanted: Case):
+        raise EngineError('no library. Install it')
+
+    monkeypatch.setattr(bench, 'runner', broken)
+    path = make_tiny_model(tmp_path, 'L')
     with pytest.raises(EngineError, match='nothing of this can run here'):
         bench_matrix.load(Matrix([path], ['openvino'], ['fp32'], [1]))
 
