@@ -147,11 +147,10 @@ def keep_lidar(depth_m: np.ndarray, lidar_m: np.ndarray, trusted: np.ndarray) ->
 def set_sky(depth_m: np.ndarray, label_id: np.ndarray, far_m: float = FAR_M) -> np.ndarray:
     """Return `depth_m` with `far_m` where (H, W) `label_id` says sky, as the paper does.
 
-    A mislabelled pixel may cover something near: a teacher that puts it nearer than a quarter of
-    the far limit is believed.
+    The label wins over any depth: stereo networks put bright sky at the depth of the nearest roof.
+    Lidar kept in sky (a white wall, labelled wrongly) is put back by the caller.
     """
-    contradicted = (depth_m > 0) & (depth_m < far_m / 4)
-    return np.where((label_id == SKY) & ~contradicted, np.float32(far_m), depth_m)
+    return np.where(label_id == SKY, np.float32(far_m), depth_m)
 
 
 def narrow_classes(
