@@ -290,8 +290,8 @@ def main(args: list[str] | None = None) -> int:
 def leave(code: int) -> NoReturn:
     """End the process at once, with everything closed and printed.
 
-    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order: one
-    exit in about forty crashed there (code -11), after a clean shutdown.
+    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
+    exit in about forty ended with code -11 after its last message; that is the likely place.
     """
     sys.stdout.flush()
     sys.stderr.flush()
