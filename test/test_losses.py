@@ -124,14 +124,17 @@ def test_confidence_loss_is_smallest_where_the_scale_equals_the_error():
     assert values[1] < min(values[0], values[2])
 
 
-def test_truth_at_stride_averages_valid_g_and_keeps_lone_lidar_points():
+def test_truth_pyramid_averages_valid_g_and_keeps_lone_lidar_points():
     g = torch.zeros(1, 1, 4, 4)
     weight = torch.zeros(1, 1, 4, 4)
     g[..., 0, 1], weight[..., 0, 1] = 30, 1  # a lone point off the cell's centre
     g[..., 2, 2], weight[..., 2, 2] = 10, 1
     g[..., 3, 3], weight[..., 3, 3] = 40, 0.5
     label = torch.arange(16).view(1, 4, 4)
-    truth = losses.truth_at_stride(g, weight, label, 2)
+    coarse, truth = losses.truth_pyramid(g, weight, label, (4, 2))
+    assert coarse.g.item() == pytest.approx((30 + 10 + 40 * 0.5) / 2.5)
+    assert coarse.weight.item() == 1
+    assert coarse.label.item() == 10
     torch.testing.assert_close(truth.g[0, 0], torch.tensor([[30.0, 0], [0, 20]]))
     torch.testing.assert_close(truth.weight[0, 0], torch.tensor([[1.0, 0], [0, 1]]))
     assert truth.label.tolist() == [[[5, 7], [13, 15]]]

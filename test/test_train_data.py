@@ -116,24 +116,42 @@ def test_depth_truth_choice_uses_only_that_truth(use, known_rows):
     assert rows == known_rows
 
 
+def lidar_sample(teacher: np.ndarray, lidar: np.ndarray) -> Sample:
+    sample = flat_sample()
+    return Sample(sample.rgb, sample.camera, lidar, sample.label_id, 's', teacher)
+
+
+def sparse_ground() -> tuple[np.ndarray, np.ndarray]:
+    """Return dense ground depth from 8 to 20 m and every fifth row and third column of it."""
+    ground = np.repeat(np.linspace(20, 8, 120, dtype=np.float32)[:, None], 200, 1)
+    lidar = np.zeros_like(ground)
+    lidar[60::5, ::3] = ground[60::5, ::3]
+    return ground, lidar
+
+
 def test_lidar_that_sees_past_an_object_is_dropped_and_ground_is_kept():
-    depth = np.zeros((40, 40), np.float32)
-    depth[20, 10:30] = 10
-    depth[22, 15] = 30  # behind the object at 10 m
-    depth[35, 20] = 8
-    kept = truth.drop_see_through(depth)
-    assert kept[22, 15] == 0
-    assert (kept[20, 10:30] == 10).all()
-    assert kept[35, 20] == 8
+    ground, lidar = sparse_ground()
+    lidar[81, 100] = 40  # a return from behind what stands there
+    cleaned = truth.clean(lidar_sample(ground, lidar), 'sparse').depth_m
+    assert cleaned[81, 100] == 0
+    lidar[81, 100] = 0
+    np.testing.assert_array_equal(cleaned, lidar)
 
 
 def test_teacher_that_disagrees_with_the_frames_own_lidar_is_dropped():
-    sample = flat_sample()
-    good = np.full((120, 200), 11, np.float32)
-    bad = np.full((120, 200), 14, np.float32)
-    for teacher, kept in ((good, True), (bad, False)):
-        s = Sample(sample.rgb, sample.camera, sample.depth_m, sample.label_id, 's', teacher)
-        assert (truth.clean(s).teacher_depth_m is not None) is kept
+    ground, lidar = sparse_ground()
+    for factor, kept in ((1.15, True), (1.25, False)):
+        s = lidar_sample(ground * np.float32(factor), lidar)
+        assert (truth.clean(s, 'teacher').teacher_depth_m is not None) is kept
+
+
+def test_only_compensated_truth_bends_the_teacher_to_the_lidar():
+    ground, lidar = sparse_ground()
+    s = lidar_sample(ground * np.float32(1.15), lidar)
+    raw = truth.clean(s, 'teacher').teacher_depth_m
+    bent = truth.clean(s, 'compensated').teacher_depth_m
+    np.testing.assert_array_equal(raw, s.teacher_depth_m)
+    assert np.abs(bent / ground - 1)[60:].max() < 0.03
 
 
 def test_stream_item_is_the_same_whoever_asks():

@@ -46,8 +46,18 @@ class TrainConfig:
     focal_max_px: float = option(950.0, 'largest focal length after random scaling', low=50)
     rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
     photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
+    optimizer: str = option(
+        'adamw',
+        'adamw, or muon: orthogonalised momentum for convolution kernels, AdamW for the rest',
+        choices=('adamw', 'muon'),
+    )
     lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)
-    schedule: str = option('cosine', 'learning rate after warm-up', choices=('cosine', 'linear'))
+    muon_lr: float = option(0.02, "peak learning rate of Muon's kernels", low=0)
+    schedule: str = option(
+        'cosine',
+        'learning rate after warm-up; constant = a stage that another one with --init ends',
+        choices=('cosine', 'linear', 'constant'),
+    )
     warmup_steps: int = option(200, 'steps of linear warm-up', low=0)
     weight_decay: float = option(1e-4, "AdamW's weight decay", low=0)
     clip: float = option(5.0, 'gradient norm is clipped to this; 0 = off', low=0)
@@ -76,7 +86,7 @@ class TrainConfig:
     patience: int = option(0, 'stop after this many validations without gain; 0 = never', low=0)
     seed: int = option(0, 'seed of weights, sampling and augmentation')
     init: str = option('', 'checkpoint to take weights from (fine-tuning); empty = random')
-    compile: bool = option(False, 'torch.compile the student')
+    compile: bool = option(False, 'torch.compile network and loss (needs a C++ compiler)')
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):

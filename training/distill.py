@@ -15,6 +15,7 @@ from lightdepth_ros.classes import CLASSES, nav7_table
 from lightdepth_ros.contract import EXIT_STRIDE
 from training import losses
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.optimizer import make_optimizer
 from training.students import STUDENTS
 from training.students.interface import EXITS, ScaleOutput
 
@@ -38,13 +39,12 @@ def normalise(image: torch.Tensor) -> torch.Tensor:
 
 
 def scale_losses(
-    out: ScaleOutput, truth: losses.Truth, batch: dict[str, torch.Tensor], config: TrainConfig,
+    out: ScaleOutput, truth: losses.Truth, unscaled: torch.Tensor, config: TrainConfig,
     class_weight: torch.Tensor,
 ) -> dict[str, torch.Tensor]:  # fmt: skip
     """Return the depth, label and confidence losses of one exit."""
-    g, target = out.g.float(), truth.g
-    if bool(batch['unscaled'].any()):
-        target = losses.align_scale(g, target, truth.weight, batch['unscaled'])
+    g = out.g.float()
+    target = losses.align_scale(g, truth.g, truth.weight, unscaled)
     if config.log_depth:
         depth = losses.depth_loss(g, target, truth.weight)
     else:
@@ -78,17 +78,25 @@ class Distillation(lightning.LightningModule):
         outputs: list[ScaleOutput] = self.student(normalise(image))
         return outputs
 
-    def training_step(self, batch: dict[str, torch.Tensor], _index: int) -> torch.Tensor:
+    def objective(
+        self, batch: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the loss of one batch of crops and its parts, named kind_EXIT."""
         config = self.config
         g = losses.log_map(batch['depth'][:, None].clamp_min(0.05))
         weight, label = batch['weight'][:, None], batch['label'].long()
+        truths = losses.truth_pyramid(g, weight, label, tuple(EXIT_STRIDE[e] for e in EXITS))
         factors = {'depth': config.alpha, 'label': config.beta, 'confidence': config.gamma}
-        total = torch.zeros((), device=g.device)
-        for name, out in zip(EXITS, self(batch['image']), strict=False):
-            truth = losses.truth_at_stride(g, weight, label, EXIT_STRIDE[name])
-            parts = scale_losses(out, truth, batch, config, self.class_weight)
+        total, named = torch.zeros((), device=g.device), {}
+        for name, out, truth in zip(EXITS, self(batch['image']), truths, strict=True):
+            parts = scale_losses(out, truth, batch['unscaled'], config, self.class_weight)
             total = total + sum(factors[k] * v for k, v in parts.items())
-            self.log_dict({f'train/{k}_{name}': v.detach() for k, v in parts.items()})
+            named |= {f'{k}_{name}': v.detach() for k, v in parts.items()}
+        return total, named
+
+    def training_step(self, batch: dict[str, torch.Tensor], _index: int) -> torch.Tensor:
+        total, parts = self.objective(batch)
+        self.log_dict({f'train/{k}': v for k, v in parts.items()})
         self.log('loss', total.detach(), prog_bar=True, sync_dist=True)
         return total
 
@@ -139,12 +147,7 @@ class Distillation(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config
-        decay = [p for p in self.student.parameters() if p.ndim > 1]
-        plain = [p for p in self.student.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [{'params': decay, 'weight_decay': config.weight_decay},
-             {'params': plain, 'weight_decay': 0.0}], lr=config.lr,
-        )  # fmt: skip
+        optimizer = make_optimizer(self.student, config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': schedule,
                                                          'interval': 'step'}}  # fmt: skip
@@ -155,6 +158,8 @@ class Distillation(lightning.LightningModule):
             return (step + 1) / config.warmup_steps
         done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
         done = min(done, 1.0)
+        if config.schedule == 'constant':
+            return 1.0
         if config.schedule == 'linear':
             return 1 - 0.99 * done
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))

@@ -117,17 +117,23 @@ class Truth(NamedTuple):
     label: torch.Tensor
 
 
-def truth_at_stride(
-    g: torch.Tensor, weight: torch.Tensor, label: torch.Tensor, stride: int
-) -> Truth:
-    """Bring full-size truth to one exit's grid.
+def truth_pyramid(
+    g: torch.Tensor, weight: torch.Tensor, label: torch.Tensor, strides: tuple[int, ...]
+) -> list[Truth]:
+    """Bring full-size truth to the exits' grids: one Truth for each stride, in their order.
 
     Depth: weighted mean of G over each stride x stride cell, so that no lidar point is lost; the
     cell's weight is the largest in it. Labels: the pixel at the cell's centre.
-    g, weight: (N, 1, H, W); label: (N, H, W).
+    g, weight: (N, 1, H, W); label: (N, H, W). strides: powers of 2.
     """
-    total = F.avg_pool2d(weight, stride)
-    pooled = F.avg_pool2d(g * weight, stride) / total.clamp_min(1e-9)
-    cell_weight = F.max_pool2d(weight, stride)
-    half = stride // 2
-    return Truth(pooled, cell_weight, label[:, half::stride, half::stride])
+    found, done = {}, 1
+    mean, total, cell_weight = g * weight, weight, weight
+    for stride in sorted(strides):
+        step = stride // done  # a mean of means over equal cells is the mean
+        mean, total = F.avg_pool2d(mean, step), F.avg_pool2d(total, step)
+        cell_weight = F.max_pool2d(cell_weight, step)
+        half = stride // 2
+        centre = label[:, half::stride, half::stride]
+        found[stride] = Truth(mean / total.clamp_min(1e-9), cell_weight, centre)
+        done = stride
+    return [found[stride] for stride in strides]

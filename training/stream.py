@@ -92,14 +92,14 @@ class InMemory(Sequence[Sample]):
 class OnDisk(Sequence[Sample]):
     """A data set too large for memory: every sample is read when it is drawn."""
 
-    def __init__(self, dataset: SampleSource) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: SampleSource, depth_truth: str) -> None:
+        self.dataset, self.depth_truth = dataset, depth_truth
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        return truth.clean(self.dataset[index])
+        return truth.clean(self.dataset[index], self.depth_truth)
 
 
 def load_sources(config: TrainConfig, root: Path | None) -> dict[str, Sequence[Sample]]:
@@ -108,8 +108,8 @@ def load_sources(config: TrainConfig, root: Path | None) -> dict[str, Sequence[S
     for name in config.source_weights():
         dataset = open_dataset(name, root)
         if len(dataset) > MAX_IN_MEMORY:
-            sources[name] = OnDisk(dataset)
+            sources[name] = OnDisk(dataset, config.depth_truth)
             continue
         indices = track(range(len(dataset)), description=f'reading {name}')
-        sources[name] = InMemory([truth.clean(dataset[i]) for i in indices])
+        sources[name] = InMemory([truth.clean(dataset[i], config.depth_truth) for i in indices])
     return sources

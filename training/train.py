@@ -157,7 +157,7 @@ def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning
     if config.init:
         load_weights(module, Path(config.init))
     if config.compile:
-        module.student.compile()
+        module.objective = torch.compile(module.objective)  # type: ignore[method-assign]
     trainer = make_trainer(config, out)
     data = StreamData(config, root)
     trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None)

@@ -5,53 +5,47 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from lightdepth_ros.classes import SKY, UNLABELLED
 from training.augment import View, warp
+from training.compensate import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
+from training.local_correction import correct_locally
 
 SKY_CANONICAL_M = 160.0
 """What sky is learnt as: 80 m seen with the shortest focal length of training (300 px), so that no
 surface within range is learnt as farther than the sky. (The paper sets sky to 80 m.)"""
-SEE_THROUGH_WINDOW_PX, SEE_THROUGH_RATIO = 9, 1.4
-
-
-def drop_see_through(depth_m: np.ndarray) -> np.ndarray:
-    """Remove sparse lidar returns that lie behind an object which hides them from the camera.
-
-    The lidar sits beside the camera and sees past edges. A point is dropped when another return
-    within 4 pixels is nearer by a factor over 1.4: ground seen at 1.65 m height changes less than
-    that up to 80 m. depth_m: (H, W) float32 metres, 0 = no value; returns the same shape.
-    """
-    near = np.where(depth_m > 0, depth_m, np.float32(np.inf))
-    nearest = cv2.erode(near, np.ones((SEE_THROUGH_WINDOW_PX, SEE_THROUGH_WINDOW_PX), np.uint8))
-    return np.where(depth_m / SEE_THROUGH_RATIO > nearest, np.float32(0), depth_m)
-
-
 TEACHER_ABS_REL_LIMIT = 0.2
 SPARSE_SHARE = 0.2
 
 
-def clean(sample: Sample) -> Sample:
+def clean(sample: Sample, depth_truth: str) -> Sample:
     """Do what needs doing once per frame, before any crop.
 
-    Sparse sensor depth (under a fifth of the pixels) loses its see-through returns, and a teacher
-    that is off by more than 20 % on average on the frame's own sensor points is not used there.
+    Sparse sensor depth (under a fifth of the pixels) loses the returns that the camera cannot see,
+    and a teacher that is off by more than 20 % on average on the frame's own sensor points is not
+    used there. With depth_truth 'compensated' the other teachers are bent to those points first.
     """
-    depth, teacher = sample.depth_m, sample.teacher_depth_m
+    depth, teacher, camera = sample.depth_m, sample.teacher_depth_m, sample.camera
     if depth is None:
         return sample
-    if np.count_nonzero(depth) < SPARSE_SHARE * depth.size:
-        depth = drop_see_through(depth)
-    if teacher is not None:
-        known = (depth > 0) & (teacher > 0)
-        error = np.abs(teacher[known] / depth[known] - 1)
-        if error.size and float(error.mean()) > TEACHER_ABS_REL_LIMIT:
-            teacher = None
+    sparse = np.count_nonzero(depth) < SPARSE_SHARE * depth.size
+    if sparse and camera is not None:
+        depth = np.where(hidden_returns(depth, camera.fx), np.float32(0), depth)
+    if teacher is not None and not trustworthy(teacher, depth):
+        teacher = None
+    if sparse and camera is not None and teacher is not None and depth_truth == 'compensated':
+        teacher = correct_locally(teacher, depth, camera.fx).depth_m
     return replace(sample, depth_m=depth, teacher_depth_m=teacher)
+
+
+def trustworthy(teacher_m: np.ndarray, sensor_m: np.ndarray) -> bool:
+    """Say whether a teacher is right to 20 % on average where the sensor knows better."""
+    known = (sensor_m > 0) & (teacher_m > 0)
+    error = np.abs(teacher_m[known] / sensor_m[known] - 1)
+    return not error.size or float(error.mean()) <= TEACHER_ABS_REL_LIMIT
 
 
 def depth_target(
