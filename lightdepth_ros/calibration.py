@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from lightdepth_ros.camera import Camera
@@ -30,8 +31,9 @@ def kind_of_topic(topic: str, image_kind: str) -> str:
 def view_of(info: Any, kind: str) -> Camera | Lens | None:
     """Return the calibration of the image that `info` comes with; None = not calibrated (K = 0).
 
-    raw: K and the distortion D; without distortion a plain Camera. rectified: P. Region of
-    interest and binning are applied, so sizes and pixels are those of the published image.
+    raw: K and the distortion D; without distortion a plain Camera. rectified: P, its fourth
+    column too, which says where the second camera of a stereo pair is. Region of interest and
+    binning are applied, so sizes and pixels are those of the published image.
     Raises BadCameraError for a calibration that cannot be used.
     """
     if info.k[0] == 0.0:
@@ -51,12 +53,29 @@ def view_of(info: Any, kind: str) -> Camera | Lens | None:
         float(numbers[2]),
         float(numbers[stride + 2]),
     )
+    if kind == 'rectified':
+        full = _beside(full, info.p)
     camera = _windowed(full, info)
     coefficients = tuple(float(c) for c in info.d)
     if kind == 'rectified' or not any(coefficients):
         return camera
     model = str(info.distortion_model)
     return Lens(camera, model, _trimmed(model, coefficients))
+
+
+def _beside(camera: Camera, p: Any) -> Camera:
+    """Place the optical centre as P's fourth column [Tx Ty Tz] says.
+
+    sensor_msgs/CameraInfo: P maps points of frame_id to pixels, so u = fx (X + Tx / fx) / Z + cx:
+    the centre is at X = -Tx / fx. Both cameras of a stereo pair have the frame of the first.
+    """
+    if p[11] != 0.0:
+        raise BadCameraError(
+            f'P of camera_info has {p[11]} in its last place; the cameras of a stereo pair lie in '
+            'one image plane, so it must be 0. Calibrate the pair again.'
+        )
+    tx, ty = float(p[3]), float(p[7])
+    return replace(camera, origin_x_m=0.0 - tx / camera.fx, origin_y_m=0.0 - ty / camera.fy)
 
 
 def _trimmed(model: str, coefficients: tuple[float, ...]) -> tuple[float, ...]:
@@ -97,7 +116,11 @@ def describe(view: Camera | Lens | None) -> str:
         return 'none'
     camera = view.camera if isinstance(view, Lens) else view
     model = view.model if isinstance(view, Lens) else 'no distortion'
-    return f'{camera.width}x{camera.height}, focal length {camera.focal_px:.1f} px, {model}'
+    text = f'{camera.width}x{camera.height}, focal length {camera.focal_px:.1f} px, {model}'
+    if camera.origin_x_m or camera.origin_y_m:
+        beside = f'({camera.origin_x_m:.3f}, {camera.origin_y_m:.3f}, 0)'
+        text += f', optical centre at {beside} m of its frame'
+    return text
 
 
 class NoCameraInfoYetError(BadCameraError):

@@ -17,8 +17,9 @@ class Camera:
     """Intrinsics of a rectified pinhole camera for an image of `height` x `width` pixels.
 
     Pixel centres have integer coordinates: the middle of the top left pixel is (0, 0), as in
-    OpenCV
-    and sensor_msgs/CameraInfo. `fx fy cx cy` are in pixels of this very image size.
+    OpenCV and sensor_msgs/CameraInfo. `fx fy cx cy` are in pixels of this very image size.
+    `origin_x_m origin_y_m`: where the optical centre lies in the frame that points are given in.
+    Zero, but for the second camera of a rectified stereo pair, whose frame is the first one's.
     """
 
     width: int
@@ -27,6 +28,8 @@ class Camera:
     fy: float
     cx: float
     cy: float
+    origin_x_m: float = 0.0
+    origin_y_m: float = 0.0
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
@@ -39,6 +42,11 @@ class Camera:
                 f'focal length fx={self.fx}, fy={self.fy}, centre {self.cx}, {self.cy}: they '
                 'must be finite and the focal lengths positive. A camera_info with K=0 means '
                 '"not calibrated": calibrate the camera.'
+            )
+        if not (math.isfinite(self.origin_x_m) and math.isfinite(self.origin_y_m)):
+            raise BadCameraError(
+                f'the optical centre is at {self.origin_x_m}, {self.origin_y_m} m; it must be '
+                'finite. Correct the fourth column of P in camera_info.'
             )
 
     @classmethod
@@ -78,13 +86,14 @@ class Camera:
         OpenCV's resize both follow it).
         """
         sx, sy = width / self.width, height / self.height
-        return Camera(
-            width,
-            height,
-            self.fx * sx,
-            self.fy * sy,
-            (self.cx + 0.5) * sx - 0.5,
-            (self.cy + 0.5) * sy - 0.5,
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=(self.cx + 0.5) * sx - 0.5,
+            cy=(self.cy + 0.5) * sy - 0.5,
         )
 
     def cropped(self, x0: int, y0: int, width: int, height: int) -> Camera:

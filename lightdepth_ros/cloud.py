@@ -46,8 +46,11 @@ def points(
     depth_m = prediction.depth_m
     z = np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan))
     rays = prediction.camera.rays()
+    origin_m = (prediction.camera.origin_x_m, prediction.camera.origin_y_m)
     for axis in (0, 1):  # one broadcast product over both axes would take five times as long
         np.multiply(rays[..., axis], z, out=floats[..., axis])
+        if origin_m[axis]:
+            floats[..., axis] += np.float32(origin_m[axis])
     floats[..., 2] = z
     words = floats.view(np.uint32)
     words[..., 3] = 0 if rgb is None else packed_rgb(rgb)

@@ -97,7 +97,8 @@ def rgb_to_image(rgb: np.ndarray, header: Header) -> Image:
 def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -> CameraInfo:
     """Return the calibration of an (h, w) grid: undistorted, so D is zero, R one and P is K.
 
-    camera None (not calibrated) gives K = 0, which readers take as such.
+    The fourth column of P is zero, but for a camera beside the origin of its frame (the second
+    one of a stereo pair). camera None (not calibrated) gives K = 0, which readers take as such.
     """
     info = CameraInfo(header=header, height=hw[0], width=hw[1], distortion_model='plumb_bob')
     info.d = [0.0] * 5
@@ -105,7 +106,8 @@ def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -
     if camera is not None:
         fx, fy, cx, cy = (float(n) for n in (camera.fx, camera.fy, camera.cx, camera.cy))
         info.k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-        info.p = [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+        tx, ty = 0.0 - fx * camera.origin_x_m, 0.0 - fy * camera.origin_y_m
+        info.p = [fx, 0.0, cx, tx, 0.0, fy, cy, ty, 0.0, 0.0, 1.0, 0.0]
     return info
 
 

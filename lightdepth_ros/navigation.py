@@ -48,8 +48,9 @@ def clearing_points(
     clearing = _copy(cloud)
     far = np.isposinf(prediction.depth_m)
     rays = prediction.camera.rays()
+    origin_m = (prediction.camera.origin_x_m, prediction.camera.origin_y_m)
     for axis in (0, 1):
-        far_points = rays[..., axis] * np.float32(far_m)
+        far_points = rays[..., axis] * np.float32(far_m) + np.float32(origin_m[axis])
         np.copyto(clearing[..., axis], far_points, where=far)
     np.copyto(clearing[..., 2], np.float32(far_m), where=far)
     if ignored.any():

@@ -30,6 +30,35 @@ def test_raw_image_takes_k_and_rectified_image_takes_p():
     assert view_of(info(), 'rectified') == Camera(640, 480, 450.0, 455.0, 310.0, 235.0)
 
 
+def test_second_camera_of_a_stereo_pair_is_placed_beside_the_first_ones_frame():
+    right = [*P[:3], -54.0, *P[4:7], 9.1, *P[8:]]
+    view = view_of(info(p=right), 'rectified')
+    assert isinstance(view, Camera)
+    assert (view.origin_x_m, view.origin_y_m) == pytest.approx((54.0 / 450.0, -9.1 / 455.0))
+    assert 'optical centre at (0.120, -0.020, 0) m of its frame' in describe(view)
+    smaller = view.cropped(10, 20, 600, 400).resized(150, 100)
+    assert (smaller.origin_x_m, smaller.origin_y_m) == (view.origin_x_m, view.origin_y_m)
+
+
+def test_raw_image_of_a_stereo_pair_is_seen_from_its_own_centre():
+    right = [*P[:3], -54.0, *P[4:]]
+    assert view_of(info(p=right), 'raw') == view_of(info(), 'raw')
+
+
+@pytest.mark.parametrize(
+    ('place', 'value', 'sentence'),
+    [
+        (11, 0.5, 'one image plane'),
+        (3, float('nan'), 'fourth column'),
+        (7, float('inf'), 'fourth'),
+    ],
+)
+def test_fourth_column_that_cannot_be_is_refused(place, value, sentence):
+    p = [*P[:place], value, *P[place + 1 :]]
+    with pytest.raises(BadCameraError, match=sentence):
+        view_of(info(p=p), 'rectified')
+
+
 def test_k_of_zeros_means_not_calibrated():
     assert view_of(info(k=[0.0] * 9, p=[0.0] * 12, width=0, height=0), 'raw') is None
     assert describe(None) == 'none'

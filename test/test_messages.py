@@ -21,9 +21,10 @@ from lightdepth_ros import messages
 from lightdepth_ros.calibration import KINDS, describe, view_of
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES
-from lightdepth_ros.cloud import POINT
+from lightdepth_ros.cloud import POINT, points
 from lightdepth_ros.encodings import ENCODINGS, MAX_SIDE_PX
 from lightdepth_ros.errors import BadCameraError, BadImageError
+from lightdepth_ros.prediction import Prediction
 
 CASES = int(os.environ.get('LIGHTDEPTH_FUZZ_CASES', '300'))
 """Random messages of each kind; set it to 10000 for the long form."""
@@ -67,6 +68,18 @@ def test_camera_info_says_what_the_camera_is_and_reads_back():
     info = messages.camera_to_info(camera, (160, 240), HEADER)
     assert (info.height, info.width, list(info.d)) == (160, 240, [0.0] * 5)
     assert view_of(info, 'raw') == view_of(info, 'rectified') == camera
+
+
+def test_camera_info_of_a_second_stereo_camera_maps_its_cloud_back_onto_its_pixels():
+    camera = Camera(240, 160, 250.0, 251.0, 119.75, 80.5, origin_x_m=0.12, origin_y_m=-0.01)
+    info = messages.camera_to_info(camera, (160, 240), HEADER)
+    assert info.p[3] == pytest.approx(-250.0 * 0.12)
+    assert view_of(info, 'rectified') == camera
+    labels = np.zeros((160, 240), np.uint8)
+    cloud = points(Prediction(np.full((160, 240), 7.0, np.float32), labels, None, camera), None)
+    x, y, z = (cloud[axis][30, 200].astype(float) for axis in 'xyz')
+    u, v, w = info.p.reshape(3, 4) @ (x, y, z, 1.0)
+    np.testing.assert_allclose((u / w, v / w), (200, 30), atol=1e-3)
 
 
 def test_camera_info_of_an_uncalibrated_camera_is_zero():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The obstacle cloud marks what is not ground; the clearing cloud reaches through open space."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,16 @@ def test_clearing_keeps_what_is_seen_and_puts_far_points_on_open_rays():
     clearing = clearing_points(cloud, prediction, 80.0, class_mask([]))
     np.testing.assert_allclose(clearing['z'], [[5.0, 7.0, 80.0, np.nan]])
     np.testing.assert_allclose(clearing['x'], [[0.0, 0.7, 16.0, np.nan]], rtol=1e-6)
+
+
+def test_far_points_of_a_second_stereo_camera_start_from_its_own_centre():
+    beside = replace(CAMERA, origin_x_m=0.5, origin_y_m=-0.25)
+    prediction = Prediction(DEPTH_M, LABELS, None, beside)
+    cloud = points(prediction, None)
+    clearing = clearing_points(cloud, prediction, 80.0, class_mask([]))
+    np.testing.assert_allclose(clearing['x'], [[0.5, 1.2, 16.5, np.nan]], rtol=1e-6)
+    np.testing.assert_allclose(clearing['y'], [[-0.25, -0.25, -0.25, np.nan]], rtol=1e-6)
+    np.testing.assert_allclose(clearing['z'], [[5.0, 7.0, 80.0, np.nan]])
 
 
 def test_ignored_classes_neither_mark_nor_clear():
