@@ -12,6 +12,8 @@ import numpy as np
 WINDOW_S = 5.0
 """Rates and latencies are those of the last seconds."""
 WINDOW_FRAMES = 1024
+MAX_GAP = 10_000
+"""A larger step of the running number means another publisher, not lost images."""
 
 BAD_IMAGE = 'bad_image'
 BAD_CAMERA_INFO = 'bad_camera_info'
@@ -41,6 +43,8 @@ REASONS = {
 class Snapshot:
     """Counters at one moment. received = published + sum(dropped) + in_work.
 
+    not_delivered   images that the publisher numbered but that never came: lost by the middleware,
+                    or overwritten by a newer one before the callback's turn. Not in `received`.
     latency_ms      50th and 99th percentile from the image callback to the last publish.
     age_ms          median age of the image (by its stamp) when its results were published; NaN
                     without frames.
@@ -51,6 +55,7 @@ class Snapshot:
     published: int
     dropped: dict[str, int]
     in_work: int
+    not_delivered: int
     rate_in_hz: float
     rate_out_hz: float
     latency_ms: tuple[float, float]
@@ -66,6 +71,8 @@ class FrameCounters:
         self._received = 0
         self._published = 0
         self._dropped: Counter[str] = Counter()
+        self._number: int | None = None
+        self._not_delivered = 0
         self._arrivals: deque[float] = deque(maxlen=WINDOW_FRAMES)
         self._results: deque[tuple[float, float, float, float]] = deque(maxlen=WINDOW_FRAMES)
         self._last_arrival_s: float | None = None
@@ -75,9 +82,13 @@ class FrameCounters:
         """When the last image came; None = never."""
         return self._last_arrival_s
 
-    def receive(self, now_s: float) -> None:
-        """Count a frame in."""
+    def receive(self, now_s: float, number: int | None = None) -> None:
+        """Count a frame in. number: its publisher's running number; None = not known."""
         with self._lock:
+            if number is not None:
+                gap = 0 if self._number is None else number - self._number - 1
+                self._not_delivered += gap if 0 < gap < MAX_GAP else 0
+                self._number = number
             self._received += 1
             self._last_arrival_s = now_s
             self._arrivals.append(now_s)
@@ -112,6 +123,7 @@ class FrameCounters:
                 published=self._published,
                 dropped=dropped,
                 in_work=in_work,
+                not_delivered=self._not_delivered,
                 rate_in_hz=arrivals / WINDOW_S,
                 rate_out_hz=len(recent) / WINDOW_S,
                 latency_ms=(p50, p99),

@@ -160,8 +160,8 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     # Topics
 
     def _subscribe(self, index: int, stream: Stream) -> None:
-        def on_image(msg: Any) -> None:
-            waiting = stream.receive(msg, self._config)
+        def on_image(msg: Any, number: int | None) -> None:
+            waiting = stream.receive(msg, self._config, number)
             if waiting is None or self._worker is None:
                 return
             if self._worker.inbox.put(index, waiting) is not None:

@@ -87,6 +87,7 @@ def numbers(health: Health) -> dict[str, Any]:
         'published': counters.published,
         'dropped': counters.dropped,
         'in_work': counters.in_work,
+        'not_delivered': counters.not_delivered,
         'rate_in_hz': counters.rate_in_hz,
         'rate_out_hz': counters.rate_out_hz,
         'latency_p50_ms': _or_none(p50),

@@ -92,10 +92,13 @@ class Stream:
         self._active_since_s = time.perf_counter()
         self.calibration.wait_again()
 
-    def receive(self, msg: Any, config: NodeConfig) -> Waiting | None:
-        """Count an image message in; return it if it is worth waiting for the worker."""
+    def receive(self, msg: Any, config: NodeConfig, number: int | None = None) -> Waiting | None:
+        """Count an image message in; return it if it is worth waiting for the worker.
+
+        number: the running number that its publisher gave it; None = not known.
+        """
         now_s = time.perf_counter()
-        self.counters.receive(now_s)
+        self.counters.receive(now_s, number)
         try:
             check_image(msg)
         except BadImageError as error:

@@ -17,6 +17,7 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header, String
 
@@ -166,11 +167,17 @@ def open_bond(node: LifecycleNode) -> Any:
 
 
 def subscribe(
-    node: LifecycleNode, stream: Stream, transport: str, on_image: Callable[[Any], None]
+    node: LifecycleNode,
+    stream: Stream,
+    transport: str,
+    on_image: Callable[[Any, int | None], None],
 ) -> list[Any]:
-    """Subscribe to a camera's image and camera_info; return the subscriptions."""
+    """Subscribe to a camera's image and camera_info; return the subscriptions.
+
+    on_image: called with the message and its publisher's running number.
+    """
     topics = (
-        (INPUTS[transport][1], stream.image_topic, on_image),
+        (INPUTS[transport][1], stream.image_topic, _numbered(on_image)),
         (CameraInfo, stream.info_topic, stream.calibration.update),
     )
     return [
@@ -184,6 +191,21 @@ def subscribe(
         )
         for message_type, topic, callback in topics
     ]
+
+
+def _numbered(on_image: Callable[[Any, int | None], None]) -> Callable[..., None]:
+    """Return `on_image` as rclpy calls it; where rclpy tells no number, it gets None.
+
+    rclpy looks at how many arguments a callback takes, so there are two of them.
+    """
+
+    def with_facts(msg: Any, facts: Any) -> None:
+        on_image(msg, facts['publication_sequence_number'])
+
+    def without(msg: Any) -> None:
+        on_image(msg, None)
+
+    return with_facts if hasattr(Subscription, 'CallbackType') else without  # not in Humble
 
 
 def _open_publisher(

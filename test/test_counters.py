@@ -50,6 +50,14 @@ def test_rates_and_latencies_forget_what_is_old():
     assert math.isnan(later.latency_ms[0])
 
 
+def test_gaps_in_the_publishers_numbers_are_images_that_never_came():
+    frames = FrameCounters()
+    for number in (7, 8, 11, 12, 14, 3, 4, 5_000_000):  # 9, 10, 13; then other publishers
+        frames.receive(0.0, number)
+    seen = frames.snapshot(0.0)
+    assert (seen.received, seen.not_delivered) == (8, 3)
+
+
 def test_only_known_reasons_are_counted():
     with pytest.raises(KeyError):
         FrameCounters().drop('because')

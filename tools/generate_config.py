@@ -140,6 +140,9 @@ in a sentence, and all numbers of `~/stats`. |
 ## What becomes of an image
 
 `received` = `published` + all `dropped` + `in_work` (waiting or being inferred), exactly.
+`not_delivered` counts images, by the running number that their publisher gives them, that never
+came: the middleware lost them (see config/fastdds.xml), or the next one was there before the
+node's turn. It holds for one publisher a topic, and stays 0 where ROS tells no number (Humble).
 
 | reason of a drop | meaning |
 |---|---|
