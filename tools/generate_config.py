@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write config/depth.yaml, docs/parameters.md and docs/topics.md from the tables in the code.
+"""Write config/*.yaml, docs/parameters.md and docs/topics.md from the tables in the code.
 
     python -m tools.generate_config            # write them
     python -m tools.generate_config --check    # say whether they are up to date
 
-NodeConfig (lightdepth_ros/config.py) is the only owner of defaults, units, limits and help, and
-lightdepth_ros/outputs.py of what is published; a test runs the check.
+NodeConfig (lightdepth_ros/config.py) is the only owner of defaults, units, limits and help,
+lightdepth_ros/outputs.py of what is published and lightdepth_ros/classes.py of the classes; a test
+runs the check.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from lightdepth_ros.config import Setting, Value, settings
 from lightdepth_ros.counters import REASONS
 from lightdepth_ros.files import write_files
+from tools import nav2_config
 from tools.ros_env import ROOT
 
 NOTE = 'Written by `python -m tools.generate_config` from {}; change it there.'
@@ -117,7 +119,8 @@ rgba8, bgra8, mono8, mono16, bayer_*8, bayer_*16, yuv422 (uyvy), yuv422_yuy2 (yu
 | `camera_info` | sensor_msgs/msg/CameraInfo | Its calibration: K, D (plumb_bob, \
 rational_polynomial, equidistant), P, region of interest, binning. The newest one holds. Without \
 it, or with K = 0, depth is only right up to a constant factor (unless `horizontal_fov_deg` is \
-set), and no cloud is published. |
+set), and no cloud is published. For a rectified image, clouds start where the fourth column of P \
+puts the camera: the second one of a stereo pair has the frame_id of the first. |
 
 Both are subscribed best effort, keep last 1: only the newest image counts.
 
@@ -158,8 +161,12 @@ transition is answered with failure and changes nothing. SIGINT and SIGTERM end 
 code 0.
 """
 
+NAV2_NOTE = NOTE.format('tools/nav2_config.py')
 FILES = {
     'config/depth.yaml': depth_yaml,
+    'config/nav2_voxel.yaml': lambda: nav2_config.voxel_yaml(NAV2_NOTE),
+    'config/nav2_stvl.yaml': lambda: nav2_config.stvl_yaml(NAV2_NOTE),
+    'config/nav2_semantic.yaml': lambda: nav2_config.semantic_yaml(NAV2_NOTE),
     'docs/parameters.md': parameters_md,
     'docs/topics.md': topics_md,
 }
