@@ -46,13 +46,7 @@ class TrainConfig:
     focal_max_px: float = option(950.0, 'largest focal length after random scaling', low=50)
     rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
     photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
-    optimizer: str = option(
-        'adamw',
-        'adamw, or muon: orthogonalised momentum for convolution kernels, AdamW for the rest',
-        choices=('adamw', 'muon'),
-    )
     lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)
-    muon_lr: float = option(0.02, "peak learning rate of Muon's kernels", low=0)
     schedule: str = option(
         'cosine',
         'learning rate after warm-up; constant = a stage that another one with --init ends',

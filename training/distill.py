@@ -15,7 +15,6 @@ from lightdepth_ros.classes import CLASSES, nav7_table
 from lightdepth_ros.contract import EXIT_STRIDE
 from training import losses
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
-from training.optimizer import make_optimizer
 from training.students import STUDENTS
 from training.students.interface import EXITS, ScaleOutput
 
@@ -147,7 +146,12 @@ class Distillation(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config
-        optimizer = make_optimizer(self.student, config)
+        decay = [p for p in self.student.parameters() if p.ndim > 1]
+        plain = [p for p in self.student.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [{'params': decay, 'weight_decay': config.weight_decay},
+             {'params': plain, 'weight_decay': 0.0}], lr=config.lr,
+        )  # fmt: skip
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': schedule,
                                                          'interval': 'step'}}  # fmt: skip

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from training import config as config_module
+from training import run_folder
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Sample
@@ -129,26 +129,9 @@ def load_weights(module: Distillation, path: Path) -> None:
     module.load_state_dict(state)
 
 
-def git_commit() -> str:
-    """Return the commit the code is at, with a + where files differ; 'unknown' outside git."""
-    run = subprocess.run(
-        ['git', 'describe', '--always', '--dirty=+'], capture_output=True, text=True, check=False
-    )
-    return run.stdout.strip() or 'unknown'
-
-
 def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning.Trainer:
     """Train, or resume where `out` already holds a run, and return the finished trainer."""
-    out.mkdir(parents=True, exist_ok=True)
-    resume = out / 'resume.ckpt'
-    saved = out / 'config.json'
-    if resume.is_file() and saved.read_text(encoding='utf-8') != config.to_json():
-        raise ConfigError(
-            f'{out} holds a run with another configuration ({saved}). Give the same options to '
-            'resume it, or another --out.'
-        )
-    saved.write_text(config.to_json(), encoding='utf-8')
-    (out / 'commit.txt').write_text(git_commit() + '\n', encoding='utf-8')
+    resume = run_folder.claim(config, out)
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive the fork of a loader process
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -157,10 +140,10 @@ def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning
     if config.init:
         load_weights(module, Path(config.init))
     if config.compile:
-        module.objective = torch.compile(module.objective)  # type: ignore[method-assign]
+        module.objective = torch.compile(module.objective, dynamic=False)  # type: ignore[method-assign]
     trainer = make_trainer(config, out)
     data = StreamData(config, root)
-    trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None)
+    trainer.fit(module, data, ckpt_path=resume)
     return trainer
 
 
