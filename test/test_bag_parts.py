@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time matching, transform chains and message decoding of training.bag, each on its own."""
+"""Time matching, transform chains and message decoding of recordings, each on its own."""
 
 import bags
 import numpy as np
 import pytest
 
+from lightdepth_ros.bag_matching import WAIT_NS, NearestStamps
+from lightdepth_ros.bag_measurements import cloud_xyz, depth_image_m
+from lightdepth_ros.bag_recording import Recorded
+from lightdepth_ros.bag_transforms import StaticTransforms, pose_matrix
 from lightdepth_ros.errors import DataError
-from training.bag.matching import WAIT_NS, NearestStamps
-from training.bag.measurements import cloud_xyz, depth_image_m
-from training.bag.recording import Recorded
-from training.bag.transforms import StaticTransforms, pose_matrix
 
 TURN_LEFT = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
 

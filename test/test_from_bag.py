@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
+from lightdepth_ros.bag_recording import DamagedRecordingError, Recording
 from training import from_bag
 from training.bag import conversion
-from training.bag.recording import DamagedRecordingError, Recording
 from training.datasets.catalog import open_dataset
 
 LIDAR = ('--image-topic', '/cam/image_raw', '--points-topic', '/lidar/points')

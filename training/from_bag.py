@@ -30,9 +30,11 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from lightdepth_ros import bag_recording as rec
+from lightdepth_ros.bag_recording import Recording, open_recording
+from lightdepth_ros.bag_transforms import StaticTransforms, pose_matrix
 from lightdepth_ros.calibration import kind_of_topic
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
-from training.bag import recording as rec
 from training.bag.conversion import (
     Converter,
     LidarPose,
@@ -43,8 +45,6 @@ from training.bag.conversion import (
     write_manifest,
 )
 from training.bag.geometry import View, view_from
-from training.bag.recording import Recording, open_recording
-from training.bag.transforms import StaticTransforms, pose_matrix
 
 TF_STATIC = '/tf_static'
 

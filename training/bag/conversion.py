@@ -14,12 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lightdepth_ros import bag_measurements as measurements
+from lightdepth_ros.bag_matching import NearestStamps, Pair
+from lightdepth_ros.bag_recording import Recording
 from lightdepth_ros.errors import BadImageError, DataError
 from lightdepth_ros.files import depth_png, png, write_files
-from training.bag import geometry, measurements
+from training.bag import geometry
 from training.bag.geometry import View
-from training.bag.matching import NearestStamps, Pair
-from training.bag.recording import Recording
 from training.datasets.manifest import COLUMNS
 
 JPEG_QUALITY = 95

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from training.bag.recording import Recorded
+from lightdepth_ros.bag_recording import Recorded
 
 WAIT_NS = 1_000_000_000
 """An image is decided at the latest when the recording is this far beyond it."""
