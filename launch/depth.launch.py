@@ -4,7 +4,8 @@
     ros2 launch lightdepth_ros depth.launch.py image:=/camera/image_raw \\
         camera_info:=/camera/camera_info output_resolution:=M rviz:=true
 
-Arguments that are left empty keep the value of `params_file`.
+Arguments that are left empty keep the value of `params_file`. The other launch files here include
+this one; each of its arguments works with them too.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ ARGUMENTS = {
     'autostart': ('true', 'The node activates itself; false: a lifecycle manager does it.'),
     'use_respawn': ('false', 'Start the node again, after 2 s, if it ends.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
-    'image': ('image', 'Topic of the camera image (sensor_msgs/Image).'),
-    'camera_info': ('camera_info', 'Topic of its calibration (sensor_msgs/CameraInfo).'),
+    'image': ('image', 'Topic of the camera image (sensor_msgs/Image); of several cameras with '
+                       '{camera} in place of the name.'),
+    'camera_info': ('camera_info', 'Topic of its calibration (sensor_msgs/CameraInfo), likewise.'),
+    'image_transport': ('', 'raw, or compressed to read TOPIC/compressed. Empty: as in the '
+                            'parameter file.'),
+    'cameras': ('', 'Names of several cameras for one node, as front,left. Empty: as in the '
+                    'parameter file.'),
+    'model': ('', 'Path of your own model: contract JSON or folder. Empty: as in the parameter '
+                  'file.'),
     'output_resolution': ('', 'L, M, S or XS: 1/2 to 1/16 of the network input. Empty: as in the '
                               'parameter file.'),
     'backend': ('', 'Inference library; see docs/parameters.md. Empty: as in the parameter file.'),
@@ -37,6 +45,10 @@ ARGUMENTS = {
 }  # fmt: skip
 """Argument -> (default, what it does). The first six are named as in Nav2's launch files."""
 
+PASSED_ON = ('output_resolution', 'backend', 'image_transport', 'model')
+"""Arguments that are parameters of the node, if given."""
+SHOWN = ('points', 'points_obstacles', 'depth/image', 'semantic/color')
+"""Outputs that config/depth.rviz shows."""
 TRUE = ('true', '1', 'yes', 'on')
 
 
@@ -60,10 +72,12 @@ def start(context: LaunchContext) -> list[Node | LogInfo]:
 
 def depth_node(given: dict[str, str]) -> Node:
     """Return the node with its parameters: the file's, then what the arguments say."""
-    said: dict[str, bool | str] = {
+    said: dict[str, bool | str | list[str]] = {
         name: is_true(given[name]) for name in ('use_sim_time', 'autostart')
     }
-    said |= {name: given[name] for name in ('output_resolution', 'backend') if given[name]}
+    said |= {name: given[name] for name in PASSED_ON if given[name]}
+    if cameras(given):
+        said['cameras'] = cameras(given)
     return Node(
         package=PACKAGE,
         executable='depth_node',
@@ -91,15 +105,39 @@ def rviz(given: dict[str, str]) -> Node | LogInfo:
         executable='rviz2',
         namespace=given['namespace'],
         parameters=[{'use_sim_time': is_true(given['use_sim_time'])}],
-        remappings=remappings(given),
+        remappings=[*remappings(given), *shown_of_first_camera(given)],
         arguments=['-d', str(CONFIG / 'depth.rviz'), '-f', given['rviz_frame']],
         output='screen',
     )
 
 
+def cameras(given: dict[str, str]) -> list[str]:
+    """Return the names of several cameras; empty for one without a name."""
+    return [name.strip() for name in given['cameras'].split(',') if name.strip()]
+
+
 def remappings(given: dict[str, str]) -> list[tuple[str, str]]:
-    """Return where the two input topics come from."""
-    return [(name, given[name]) for name in ('image', 'camera_info')]
+    """Return where the two input topics of each camera come from."""
+    names = cameras(given)
+    inputs = ('image', 'camera_info')
+    for name in inputs:
+        if len(names) > 1 and '{camera}' not in given[name]:
+            raise RuntimeError(
+                f'{name} is {given[name]!r} for the cameras {", ".join(names)}: they would all be '
+                f'the same. Write {{camera}} in place of the name: {name}:=/{{camera}}/{name}'
+            )
+    if not names:
+        return [(name, given[name]) for name in inputs]
+    return [(f'{c}/{name}', given[name].replace('{camera}', c)) for c in names for name in inputs]
+
+
+def shown_of_first_camera(given: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the remappings by which RViz shows the first of several cameras."""
+    names = cameras(given)
+    if not names:
+        return []
+    image = given['image'].replace('{camera}', names[0])
+    return [('image', image), *((topic, f'{names[0]}/{topic}') for topic in SHOWN)]
 
 
 def is_true(text: str) -> bool:

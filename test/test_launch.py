@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file, run against recording stand-ins of launch and launch_ros (no ROS needed)."""
+"""depth.launch.py, run against recording stand-ins of launch and launch_ros (no ROS needed)."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 import yaml
+from launch_stage import Recorded, Stage, described, stage_for
 
 from tools.ros_env import ROOT
 
@@ -20,99 +17,24 @@ NAV2_NAMES = ['namespace', 'use_sim_time', 'params_file', 'autostart', 'use_resp
 OUR_NAMES = ['image', 'camera_info', 'output_resolution', 'backend', 'rviz']
 
 
-class Recorded(SimpleNamespace):
-    """An action: which class it stands for and what it was given."""
-
-
-class MissingPackageError(KeyError):
-    """Stands for ament_index_python's PackageNotFoundError."""
-
-
-class Stage:
-    """The stand-ins, and what the launch file did with them."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-        self.packages = {'rviz2': '/opt/ros'}
-
-    def modules(self) -> dict[str, ModuleType]:
-        launch = module('launch', LaunchContext=object, LaunchDescription=list)
-        launch.actions = module(
-            'launch.actions',
-            DeclareLaunchArgument=self.declare,
-            LogInfo=lambda msg: Recorded(kind='LogInfo', msg=msg),
-            OpaqueFunction=lambda function: Recorded(kind='OpaqueFunction', function=function),
-        )
-        launch.substitutions = module('launch.substitutions', LaunchConfiguration=self.configured)
-        actions = module('launch_ros.actions', Node=lambda **said: Recorded(kind='Node', **said))
-        packages = module(
-            'ament_index_python.packages',
-            PackageNotFoundError=MissingPackageError,
-            get_package_prefix=self.prefix,
-        )
-        parts = [launch, launch.actions, launch.substitutions, actions, packages]
-        parts += [module('launch_ros', actions=actions), module('ament_index_python')]
-        return {part.__name__: part for part in parts}
-
-    def declare(self, name: str, default_value: str, description: str) -> Recorded:
-        assert isinstance(default_value, str)  # launch refuses anything else
-        self.values.setdefault(name, default_value)
-        return Recorded(kind='Declare', name=name, default=default_value, description=description)
-
-    def configured(self, name: str) -> SimpleNamespace:
-        return SimpleNamespace(perform=lambda context: self.values[name])  # KeyError: undeclared
-
-    def prefix(self, package: str) -> str:
-        if package not in self.packages:
-            raise MissingPackageError(package)
-        return self.packages[package]
-
-
-def module(name: str, **members: Any) -> ModuleType:
-    result = ModuleType(name)
-    vars(result).update(members)
-    return result
-
-
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    result = Stage()
-    for name, part in result.modules().items():
-        monkeypatch.setitem(sys.modules, name, part)
-    return result
-
-
-def described() -> list[Recorded]:
-    spec = importlib.util.spec_from_file_location('depth_launch', LAUNCH_FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return list(loaded.generate_launch_description())
+    return stage_for(monkeypatch)
 
 
 def started(stage: Stage, **given: str) -> list[Recorded]:
     """Return the actions that the launch file starts with these arguments."""
-    stage.values.update(given)
-    [opaque] = [a for a in described() if a.kind == 'OpaqueFunction']
-    return list(opaque.function(None))
+    return stage.started(LAUNCH_FILE, **given)
 
 
-def test_every_argument_is_declared_with_a_description(stage: Stage):
-    declared = {a.name: a for a in described() if a.kind == 'Declare'}
-    assert {*NAV2_NAMES, *OUR_NAMES} <= set(declared)
-    assert all(len(a.description) > 10 for a in declared.values())
+def displays() -> list[dict]:
+    config = yaml.safe_load((ROOT / 'config' / 'depth.rviz').read_text(encoding='utf-8'))
+    return [d for d in config['Visualization Manager']['Displays'] if 'Topic' in d]
 
 
-def test_the_arguments_that_are_read_are_the_declared_ones(stage: Stage, monkeypatch):
-    read: list[str] = []
-    monkeypatch.setattr(
-        sys.modules['launch.substitutions'],
-        'LaunchConfiguration',
-        lambda name: read.append(name) or stage.configured(name),
-    )
-    started(stage, rviz='true')
-    assert set(read) == set(stage.values)
+def test_arguments_are_named_as_in_nav2(stage: Stage):
+    declared = {a.name for a in described(LAUNCH_FILE) if a.kind == 'Declare'}
+    assert {*NAV2_NAMES, *OUR_NAMES} <= declared
 
 
 def test_defaults_start_the_depth_node_alone_with_the_shipped_parameters(stage: Stage):
@@ -138,6 +60,8 @@ def test_every_argument_reaches_the_node(stage: Stage):
         camera_info='/cam/camera_info',
         output_resolution='XS',
         backend='openvino',
+        image_transport='compressed',
+        model='/etc/mine',
     )
     assert node.namespace == 'front'
     assert node.parameters == [
@@ -147,11 +71,28 @@ def test_every_argument_reaches_the_node(stage: Stage):
             'autostart': False,
             'output_resolution': 'XS',
             'backend': 'openvino',
+            'image_transport': 'compressed',
+            'model': '/etc/mine',
         },
     ]
     assert node.respawn is True
     assert node.arguments == ['--ros-args', '--log-level', 'debug']
     assert dict(node.remappings) == {'image': '/cam/image_rect', 'camera_info': '/cam/camera_info'}
+
+
+def test_arguments_that_become_parameters_are_parameters_of_the_node(stage: Stage):
+    from lightdepth_ros.config import NodeConfig
+
+    topics = {'image': '{camera}/image', 'camera_info': '{camera}/info'}
+    words = {'output_resolution': 'S', 'image_transport': 'raw', 'model': 'm', 'backend': 'auto'}
+    [node] = started(stage, cameras='a,b', **topics, **words)
+    said = {k: v for k, v in node.parameters[1].items() if k != 'use_sim_time'}
+    assert NodeConfig(**said | {'cameras': tuple(said['cameras'])}).cameras == ('a', 'b')
+
+
+def test_several_cameras_that_would_share_one_topic_are_refused_with_the_remedy(stage: Stage):
+    with pytest.raises(RuntimeError, match=r'image:=/\{camera\}/image'):
+        started(stage, cameras='front,left', image='/cam/image')
 
 
 def test_rviz_starts_with_a_config_that_exists_and_the_frame_asked_for(stage: Stage):
@@ -161,6 +102,17 @@ def test_rviz_starts_with_a_config_that_exists_and_the_frame_asked_for(stage: St
     assert Path(options['-d']).is_file()
     assert options['-f'] == 'front_optical'
     assert ('image', '/cam/image') in rviz.remappings
+
+
+def test_rviz_shows_the_first_of_several_cameras(stage: Stage):
+    topics = {d['Topic']['Value'] for d in displays()}
+    given = {'image': '/{camera}/image_raw', 'camera_info': '/{camera}/camera_info'}
+    _, rviz = started(stage, rviz='true', cameras='front,left', **given)
+    shown = dict(rviz.remappings)
+    assert shown['image'] == '/front/image_raw'
+    assert {topic: shown[topic] for topic in topics - {'image'}} == {
+        topic: f'front/{topic}' for topic in topics - {'image'}
+    }
 
 
 def test_a_missing_rviz_is_said_and_the_node_starts_all_the_same(stage: Stage):
@@ -177,11 +129,12 @@ def test_the_executable_it_names_is_shipped_and_executable():
     assert wrapper.read_text(encoding='utf-8').startswith('#!/usr/bin/env python3\n')
 
 
-def test_the_rviz_config_shows_topics_the_node_has():
-    config = yaml.safe_load((ROOT / 'config' / 'depth.rviz').read_text(encoding='utf-8'))
-    displays = config['Visualization Manager']['Displays']
-    topics = {d['Topic']['Value'] for d in displays if 'Topic' in d}
-    assert topics == {'points', 'image', 'depth/image', 'semantic/color'}
+def test_the_rviz_config_shows_topics_the_node_has_with_a_qos_that_fits():
+    topics = [d['Topic'] for d in displays()]
+    shown = {'points', 'points_obstacles', 'image', 'depth/image', 'semantic/color'}
+    assert {t['Value'] for t in topics} == shown
+    assert {t['Durability Policy'] for t in topics} == {'Volatile'}
+    assert all(t['Reliability Policy'] == 'Best Effort' for t in topics if t['Value'] == 'image')
 
 
 def test_the_shipped_parameter_file_parses_and_names_only_known_parameters():

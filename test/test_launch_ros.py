@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file under a real ROS 2: runs wherever launch_ros and the built package are there.
+"""The launch files under a real ROS 2: runs wherever launch_ros and the built package are there.
 
-test_launch.py checks the same file without ROS, against stand-ins; this is the real thing.
+test_launch.py and test_launch_examples.py check the same files without ROS, against stand-ins;
+this is the real thing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tools.ros_env import ROOT
 
 pytest.importorskip('launch_ros', reason='no launch_ros: it is not to be had as a wheel')
 rclpy = pytest.importorskip('rclpy')
@@ -41,6 +44,22 @@ def launched(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize('name', sorted(p.name for p in (ROOT / 'launch').glob('*.launch.py')))
+def test_launch_shows_the_arguments_of_every_file(name: str):
+    ros2 = shutil.which('ros2')
+    if ros2 is None:
+        pytest.skip('launch_ros is there, but not the command ros2')
+    shown = subprocess.run(
+        [ros2, 'launch', 'lightdepth_ros', name, '--show-args'],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    ).stdout
+    expected = 'range_max' if name == 'laserscan.launch.py' else 'params_file'
+    assert f"'{expected}'" in shown
 
 
 def until(said: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:

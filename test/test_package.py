@@ -78,7 +78,8 @@ def test_python_dependencies_of_the_manifest_are_keys_that_rosdep_has():
 
 def test_manifest_names_every_ros_package_that_the_runtime_imports():
     imported = imported_packages(ROOT / 'lightdepth_ros') | imported_packages(ROOT / 'launch')
-    ros = {n for n in imported if n.endswith(('_msgs', '_interfaces')) or n.startswith('launch')}
+    ros = {n for n in imported if n.endswith(('_msgs', '_interfaces'))}
+    ros |= {n for n in imported if n.startswith(('launch', 'ament_'))}
     assert ros | {'rclpy'} <= tags('exec_depend')
 
 
@@ -200,11 +201,17 @@ def run(command: list[str], cwd: Path, env: dict[str, str] | None = None) -> Non
     assert result.returncode == 0, f'{command}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}'
 
 
+def shared_files() -> list[str]:
+    """Return the launch files and configurations of the repository, as installed."""
+    found = [*(ROOT / 'launch').glob('*.launch.py'), *(ROOT / 'config').iterdir()]
+    return [str(path.relative_to(ROOT)) for path in found]
+
+
 def check_installed(prefix: Path, libraries: Path) -> None:
     """Check what `ros2 run`, `ros2 launch` and the ament index need under an install prefix."""
     assert (prefix / 'share/ament_index/resource_index/packages/lightdepth_ros').is_file()
     share = prefix / 'share' / 'lightdepth_ros'
-    for name in ('package.xml', 'launch/depth.launch.py', 'config/depth.yaml'):
+    for name in ('package.xml', *shared_files()):
         assert (share / name).is_file(), name
     assert os.access(prefix / 'lib/lightdepth_ros/depth_node', os.X_OK)
     package = libraries / 'lightdepth_ros'
