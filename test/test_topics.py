@@ -7,6 +7,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from std_msgs.msg import String
+
 from lightdepth_ros import topics
 from lightdepth_ros.outputs import OUTPUTS
 
@@ -23,9 +26,16 @@ class FakeBond:
 class FakeNode:
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.opened: list[tuple] = []
 
     def get_name(self) -> str:
         return 'depth_node'
+
+    def resolve_topic_name(self, topic: str) -> str:
+        return f'/{topic}'
+
+    def create_lifecycle_publisher(self, message_type, topic, qos, **_) -> None:
+        self.opened.append((message_type, topic, qos))
 
     def get_logger(self):
         return SimpleNamespace(info=self.said.append)
@@ -36,6 +46,34 @@ def test_every_output_has_a_message_class():
         message = topics.MESSAGE_TYPES[output.message_type]
         package, _, name = output.message_type.split('/')
         assert (message.__module__.split('.')[0], message.__name__) == (package, name)
+
+
+class FakeLabelInfo:
+    """Stands for vision_msgs.msg.LabelInfo where that is not installed."""
+
+
+@pytest.mark.parametrize(('camera', 'prefix'), [('', ''), ('front', 'front/')])
+def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
+    monkeypatch, camera, prefix
+):
+    if topics.vision_msgs is None:
+        monkeypatch.setattr(topics, 'vision_msgs', SimpleNamespace(LabelInfo=FakeLabelInfo))
+    node = FakeNode()
+    topics.open_label_info(node, camera)
+    [(message_type, topic, qos)] = node.opened
+    assert message_type is topics.vision_msgs.LabelInfo
+    assert topic == f'{prefix}semantic/label_info'
+    assert qos.reliability == ReliabilityPolicy.RELIABLE
+    assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_label_names_are_a_latched_string_where_it_is_not(monkeypatch):
+    monkeypatch.setattr(topics, 'vision_msgs', None)
+    node = FakeNode()
+    topics.open_label_info(node, '')
+    [(message_type, _, qos)] = node.opened
+    assert message_type is String
+    assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
 def test_bond_is_that_of_nav2s_nodes(monkeypatch):
