@@ -76,7 +76,10 @@ DEPTH = frozenset({'depth', 'label'})
 """Labels come with every depth, because sky is +Inf: what a depth image holds must not depend on
 who else listens."""
 LABEL = frozenset({'label'})
-CLOUD = frozenset({'depth', 'label', 'confidence', 'rgb'})
+CONFIDENCE = DEPTH | {'confidence'}
+"""With depth and labels, which it does not need: engines prepare themselves for each new set of
+outputs, up to a second with some, so subscribers that come and go must not make many sets."""
+CLOUD = CONFIDENCE | {'rgb'}
 
 COLORS = palette()[:, None]  # (256, 1, 3), as OpenCV's colour maps are
 
@@ -187,7 +190,7 @@ OUTPUTS = (
     Output(
         'semantic/confidence',
         IMAGE,
-        frozenset({'confidence'}),
+        CONFIDENCE,
         False,
         _confidence,
         'mono8, 0 to 255: how sure the network is of the depth.',

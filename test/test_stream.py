@@ -209,7 +209,7 @@ def test_nothing_is_inferred_while_nobody_listens(world):
         ('depth/image', ('depth', 'label')),
         ('semantic/image', ('label',)),
         ('semantic/color', ('label',)),
-        ('semantic/confidence', ('confidence',)),
+        ('semantic/confidence', ('confidence', 'depth', 'label')),
         ('rgb/image', None),
         ('depth/camera_info', None),
         ('points_obstacles', ('confidence', 'depth', 'label')),
