@@ -100,6 +100,25 @@ class OpenPublisher:
             if self._ok():
                 raise
 
+    def destroy(self) -> None:
+        """Free the publisher."""
+        self.publisher.destroy()
+
+
+class _QuietNode:
+    """A node as bondpy sees it: its heartbeat, in a thread of its own, and its last message
+    fall silent once ROS is being shut down."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+    def create_publisher(self, *arguments: Any) -> OpenPublisher:
+        """Return an OpenPublisher instead of a publisher."""
+        return OpenPublisher(self._node.create_publisher(*arguments), self._node.context.ok)
+
 
 def open_stream(node: LifecycleNode, camera: str, transport: str, voice: Voice) -> Stream:
     """Create the publishers of a camera and return its stream.
@@ -159,7 +178,7 @@ def open_bond(node: LifecycleNode) -> Any:
             'bond_timeout to 0.0, or install bondpy'
         )
         return None
-    bond = bondpy.Bond('bond', node.get_name(), node)
+    bond = bondpy.Bond('bond', node.get_name(), _QuietNode(node))
     bond.heartbeat_period = 0.1
     bond.heartbeat_timeout = 4.0
     bond.start()

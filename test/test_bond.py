@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 
 import rclpy
+from std_msgs.msg import String
 from tiny_model import make_tiny_model
 
 from lightdepth_ros import topics
@@ -21,16 +22,20 @@ pytestmark = pytest.mark.ros
 
 
 class FakeBond:
-    """Stands for bondpy.bondpy.Bond."""
+    """Stands for bondpy.bondpy.Bond (4.1.3): publishes when it starts and when it ends."""
 
     def __init__(self, topic: str, bond_id: str, node: Any) -> None:
         self.name = (topic, bond_id)
         self.life = ['made']
+        self.publisher = node.create_publisher(String, topic, 1)
 
     def start(self) -> None:
         self.life.append('started')
+        self.publisher.publish(String(data='alive'))
 
     def shutdown(self) -> None:
+        self.publisher.publish(String(data='dead'))
+        self.publisher.destroy()
         self.life.append('shut down')
 
 
@@ -92,6 +97,14 @@ def test_shutting_down_ends_the_bond(managed, bonds):
     managed.trigger_configure()
     managed.trigger_activate()
     managed.trigger_shutdown()
+    assert bonds[0].life[-1] == 'shut down'
+
+
+def test_bond_does_not_stand_in_the_way_after_ros_was_shut_down(managed, bonds):
+    managed.trigger_configure()
+    managed.trigger_activate()
+    rclpy.shutdown()  # as after SIGINT
+    managed.close()
     assert bonds[0].life[-1] == 'shut down'
 
 
