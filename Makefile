@@ -11,7 +11,7 @@ RUN := $(CLEAN) AMENT_PREFIX_PATH='$(abspath $(VENV))' '$(VENV)/bin/python'
 ENV := $(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench install env-all lock clean
+.PHONY: help demo test lint bench bench-node soak fuzz install env-all lock clean
 
 help:
 	@echo 'make demo     see it work: a drive goes through the node, results land in $(OUT)'
@@ -21,6 +21,10 @@ help:
 	@echo 'make test     everything that is tested: linters, types, fast, ros and data tests'
 	@echo 'make lint     linters and types only'
 	@echo 'make bench    how fast the shipped models run on this machine'
+	@echo 'make bench-node  what the node costs beside the engine, at 30 Hz'
+	@echo 'make soak     everything goes wrong for half an hour (LIGHTDEPTH_SOAK_S=seconds);'
+	@echo '                REPORT=docs/reliability.md: write the report there'
+	@echo 'make fuzz     10,000 random messages of each kind (LIGHTDEPTH_FUZZ_CASES=n)'
 	@echo 'make install  the node and `lightdepth` into $(VENV)'
 	@echo 'make lock     write requirements/constraints.txt after changing a pinned version'
 	@echo 'make clean    remove what the above made, except $(VENV)'
@@ -48,6 +52,18 @@ lint: env-all
 bench:
 	@$(ENV) runtime ros
 	@$(RUN) -m lightdepth_ros.cli bench
+
+bench-node:
+	@$(ENV) runtime ros
+	@$(RUN) -m tools.bench_node
+
+soak:
+	@$(ENV) runtime ros $(if $(REPORT),training)
+	@$(RUN) -m tools.soak $(if $(REPORT),--report '$(REPORT)')
+
+fuzz: export LIGHTDEPTH_FUZZ_CASES ?= 10000
+fuzz: env-all
+	@$(RUN) -m pytest -q test/test_fuzz_messages.py
 
 install:
 	@$(ENV) runtime ros

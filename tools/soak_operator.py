@@ -27,6 +27,8 @@ EVERY = 'depth/camera_info'
 OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in OUTPUTS}
 PATIENCE_S = 60.0
 """Whatever takes longer is taken for a deadlock. The machine may be busy."""
+MOST_UNANSWERED = 8
+"""ROS keeps the newest 10 requests to a service; an older one would be lost without an answer."""
 TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
 """lifecycle_msgs/Transition ids."""
 
@@ -108,6 +110,11 @@ class Operator:
         self._node.destroy_subscription(self._subscriptions.pop(topic))
 
     # Operator
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests wait for an answer."""
+        return self.asked - self.answers
 
     def set(self, name: str, value: Any, accepted: bool) -> None:
         """Ask for a parameter change and go on; `accepted`: how it must be answered."""

@@ -16,7 +16,14 @@ from typing import Any
 
 from tools.soak_camera import CameraDriver
 from tools.soak_node import EngineFaults
-from tools.soak_operator import EVERY, OUTPUT_TYPES, PATIENCE_S, Operator, SoakError
+from tools.soak_operator import (
+    EVERY,
+    MOST_UNANSWERED,
+    OUTPUT_TYPES,
+    PATIENCE_S,
+    Operator,
+    SoakError,
+)
 from tools.soak_watch import Totals, Watch
 
 CHANGES_A_MINUTE = 100
@@ -97,9 +104,9 @@ class FaultScript:
         self._camera.faults, self._camera.paused = False, False
         for name, value in DEFAULTS.items():
             self._operator.set(name, value, accepted=True)
+            self._operator.wait(self._answered, f'an answer to {name}={value}')
         for topic in OUTPUT_TYPES.keys() - self._operator.listening:
             self._operator.listen(topic)
-        self._operator.wait(lambda: self._operator.answers == self._operator.asked, 'all answers')
 
     def rest(self) -> None:
         """Add up the counters of a node whose camera has stopped, and stay there."""
@@ -122,6 +129,8 @@ class FaultScript:
     # All the time; each returns the seconds until the next one.
 
     def _set(self) -> float:
+        if self._operator.unanswered >= MOST_UNANSWERED:
+            return 1.0
         name, good, bad = self._random.choice(SETTINGS)
         accepted = bool(good) and self._random.random() < 0.75
         self._operator.set(name, self._random.choice(good if accepted else bad), accepted)
@@ -204,12 +213,12 @@ class FaultScript:
 
     def _illegal_transition(self) -> Act:
         self._operator.transition('activate')
-        yield from self._until(lambda: self._operator.answers == self._operator.asked, 'a refusal')
+        yield from self._until(self._answered, 'a refusal')
 
     def _cache_deleted(self) -> Act:
         self._storming = False
         shutil.rmtree(self._cache, ignore_errors=True)
-        yield from self._until(lambda: self._operator.answers == self._operator.asked, 'answers')
+        yield from self._until(self._answered, 'answers')
         yield from self._transition('deactivate')
         before = self._operator.stats_count
         yield from self._until(lambda: self._operator.stats_count > before + 1, '~/stats at rest')
@@ -223,6 +232,9 @@ class FaultScript:
         yield from self._camera_returns()
 
     # Waiting
+
+    def _answered(self) -> bool:
+        return self._operator.unanswered == 0
 
     def _at_rest(self) -> Callable[[], bool]:
         """Tell whether the node, whose camera has been stopped, has since said to be idle."""
