@@ -32,7 +32,7 @@ Z_RESOLUTION_M, Z_VOXELS = 0.2, 16
 cleared."""
 RESOLUTION_M = 0.1
 SILENT_S = 1.0
-"""A source that is silent for so long makes the costmap stale, which stops the robot."""
+"""A source that is silent for so long makes the costmap count as stale."""
 DECAY_S = 3.0
 
 
