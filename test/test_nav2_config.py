@@ -73,6 +73,10 @@ CLASS_TYPE = {
 """Name -> type: a parameter of another type than the layer declares ends Nav2 at its start."""
 
 
+FLAT = LAYERS['voxel'].keys() - {'z_voxels', 'origin_z', 'z_resolution', 'mark_threshold'}
+"""Parameters that the ObstacleLayer has too."""
+
+
 def costmap(name: str) -> dict[str, Any]:
     text = (ROOT / 'config' / f'nav2_{name}.yaml').read_text(encoding='utf-8')
     parameters: dict[str, Any] = yaml.safe_load(text)['local_costmap']['local_costmap'][
@@ -136,6 +140,17 @@ def test_every_topic_is_published_with_the_type_that_the_layer_wants(name: str):
         for key, topic in named.items():
             assert topic.startswith('/')  # a relative one belongs to the costmap's namespace
             assert published[topic[1:]] == (source.get('data_type') or wanted[key])
+
+
+def test_flat_layer_is_the_voxel_layer_without_heights_and_clears_with_what_it_marks():
+    flat = costmap('voxel')['obstacle_layer']
+    source = flat['obstacles']
+    assert flat.keys() - {'obstacles'} <= FLAT
+    assert kinds(source) == {k: v for k, v in SOURCES['voxel'].items() if k in source}
+    assert source['marking'] is source['clearing'] is True
+    voxel = sources('voxel')
+    assert source.items() >= {**voxel['obstacles'], 'clearing': True}.items()
+    assert source['raytrace_max_range'] == voxel['clearing']['raytrace_max_range']
 
 
 def test_obstacles_mark_and_the_other_cloud_clears():

@@ -161,7 +161,7 @@ transition is answered with failure and changes nothing. SIGINT and SIGTERM end 
 code 0.
 """
 
-NAV2_NOTE = NOTE.format('tools/nav2_config.py')
+NAV2_NOTE = NOTE.format('tools/nav2_config.py and nav2_text.py')
 FILES = {
     'config/depth.yaml': depth_yaml,
     'config/nav2_voxel.yaml': lambda: nav2_config.voxel_yaml(NAV2_NOTE),
