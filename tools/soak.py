@@ -184,7 +184,9 @@ class Soak:
         names = ('model', 'backend', 'precision', 'device', 'input')
         self._facts = {name: self._operator.stats[name] for name in names}
         self._camera.faults = True
-        self._storm = self._go_on(self._seconds - quiet_s, self._script.step)
+        self._storm = self._go_on(
+            self._seconds - quiet_s, self._script.step, lambda: self._script.rounds > 0
+        )
         self._script.settle()
         before = self._watch.published
         self._go_on(CALM_S)
@@ -213,11 +215,17 @@ class Soak:
         return True
 
     def _go_on(
-        self, seconds: float, step: Callable[[], Any] = lambda: None
+        self,
+        seconds: float,
+        step: Callable[[], Any] = lambda: None,
+        enough: Callable[[], bool] = lambda: True,
     ) -> tuple[float, float]:
-        """Let time pass, measuring each second; return its begin and end."""
+        """Let time pass, and longer until there is enough; return its begin and end.
+
+        Measures once a second.
+        """
         begin_s = time.perf_counter()
-        while (now_s := time.perf_counter()) < begin_s + seconds:
+        while (now_s := time.perf_counter()) < begin_s + seconds or not enough():
             self._check()
             if not self._samples or now_s - self._samples[-1].at_s >= 1:
                 self._samples.append(sample(self._node.process.pid, self._script.pids))
@@ -292,13 +300,13 @@ def main() -> int:
     if args.log:
         args.log.mkdir(parents=True)
     os.environ.update(ros_environment(os.environ, domain_id=claim_domain_id()))
-    command = ' '.join(['python -m tools.soak', *sys.argv[1:]])
     with Progress(console=console) as progress:
         task = progress.add_task('soaking', total=args.seconds)
         run = soak(
             args.seconds,
             parameters={'backend': args.backend},
-            command=command,
+            command=f'python -m tools.soak --seconds {args.seconds:g} --seed {args.seed} '
+            f'--backend {args.backend}',
             seed=args.seed,
             tell=lambda seconds: progress.update(task, completed=seconds),
             folder=args.log,

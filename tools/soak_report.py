@@ -25,8 +25,8 @@ WARM_UP_S, WARM_UP_SHARE = 120.0, 0.1
 """Memory is judged after the longer of the two."""
 JUDGED_SHARE = 0.1
 """Share of the run whose median stands for its beginning and for its end."""
-LEAK_FROM_S = 300.0
-"""A shorter run cannot tell a leak from caches that are still filling."""
+JUDGED_FROM_S = 300.0
+"""A shorter run cannot tell a leak from caches that are still filling, nor 99 % of few frames."""
 LATENCY_FACTOR = 2.0
 AFTER_BURST_S = 1.0
 QUIET_CORES = 0.2
@@ -43,7 +43,6 @@ class Run:
 
     frames     (n,) array of soak_node.FRAME.
     quiet      begin and end of the time without faults; `storm`: of the time with them.
-    undelivered_damaged  is not known singly: an image that did not come may have been damaged.
     """
 
     command: str
@@ -147,7 +146,7 @@ def growth_mib(run: Run) -> tuple[float, float]:
 
 def _memory(run: Run) -> Verdict:
     required = f'below {MAX_GROWTH_MIB:g} MiB'
-    if run.seconds < LEAK_FROM_S:
+    if run.seconds < JUDGED_FROM_S:
         return Verdict('no growth of memory after warm-up', 'the run is too short', required, None)
     growth, start = growth_mib(run)
     text = f'{growth:+.1f} MiB (medians; {start:.0f} MiB after the warm-up)'
@@ -237,7 +236,10 @@ def _latency(run: Run) -> Verdict:
     others = other_cores(run)
     measured = f'p99 {p99:.1f} ms, quiet p50 {quiet:.1f} ms'
     ok: bool | None = bool(p99 <= LATENCY_FACTOR * quiet)
-    if not others <= QUIET_CORES and not ok:
+    if run.seconds < JUDGED_FROM_S:
+        ok = None
+        measured += '; the run is too short'
+    elif not others <= QUIET_CORES and not ok:
         ok = None
         measured += f'; not judged: other programs used {others:.1f} cores'
     return Verdict('p99 latency outside load bursts', measured,
