@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS 2 recording: its topics, and its messages one by one. The only file that knows rosbags.
+"""A ROS 2 recording: its topics, and its messages one by one.
 
-Messages have the fields of their ROS types; arrays are NumPy arrays.
+Messages have the fields of their ROS types; arrays are NumPy arrays. Importing this file needs
+rosbags: call `require_rosbags` of bag_topics.py first where a person waits for a sentence.
 """
 
 from __future__ import annotations
@@ -46,6 +47,15 @@ class Recorded(NamedTuple):
     message: Any
 
 
+class Raw(NamedTuple):
+    """One message as recorded: CDR bytes of the type `kind`."""
+
+    topic: str
+    kind: str
+    log_ns: int
+    data: bytes
+
+
 class Recording:
     """An open recording."""
 
@@ -58,6 +68,14 @@ class Recording:
         """Return its topics, one a line, for error messages."""
         rows = sorted((c.topic, c.msgtype, c.msgcount) for c in self.reader.connections)
         return '\n'.join(f'  {topic}  {kind}  {count} messages' for topic, kind, count in rows)
+
+    def topics(self) -> dict[str, str]:
+        """Return topic -> type of all topics that have messages."""
+        return {c.topic: c.msgtype for c in self.reader.connections if c.msgcount}
+
+    def span_ns(self) -> tuple[int, int]:
+        """Return when the first and the last message were recorded."""
+        return self.reader.start_time, self.reader.end_time - 1
 
     def has(self, topic: str) -> bool:
         """Tell whether there is at least one message on the topic."""
@@ -87,13 +105,23 @@ class Recording:
         message that cannot be decoded is counted in `unreadable`; where the file itself cannot be
         read on, DamagedRecordingError is raised.
         """
+        for raw in self.raw_messages(topics):
+            message = self.decoded(raw.data, raw.kind)
+            if message is not None:
+                stamp_ns = stamp_of(message) or raw.log_ns
+                yield Recorded(raw.topic, raw.log_ns, stamp_ns, message)
+
+    def raw_messages(self, topics: Collection[str], start_ns: int | None = None) -> Iterator[Raw]:
+        """Yield the messages undecoded, in the order of recording, always the same order.
+
+        start_ns: leave out what was recorded before. DamagedRecordingError as in `messages`.
+        """
         wanted = [c for c in self.reader.connections if c.topic in topics]
+        if not wanted:
+            return
         try:
-            for connection, log_ns, raw in self.reader.messages(wanted):
-                message = self.decoded(raw, connection.msgtype)
-                if message is not None:
-                    stamp_ns = stamp_of(message) or log_ns
-                    yield Recorded(connection.topic, log_ns, stamp_ns, message)
+            for connection, log_ns, data in self.reader.messages(wanted, start=start_ns):
+                yield Raw(connection.topic, connection.msgtype, log_ns, data)
         except DAMAGE as error:
             raise DamagedRecordingError(
                 f'{self.path} cannot be read on: {error!r}. `mcap recover` may repair it'

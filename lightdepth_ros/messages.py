@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-from std_msgs.msg import Header, String
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import SemanticClass
@@ -27,6 +25,20 @@ from lightdepth_ros.encodings import (
     compressed_to_rgb,
     raw_to_rgb,
 )
+
+try:
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+    from std_msgs.msg import Header, String
+except ImportError:  # `lightdepth bag` needs no ROS
+    from lightdepth_ros.plain_messages import (
+        CameraInfo,
+        CompressedImage,
+        Header,
+        Image,
+        PointCloud2,
+        PointField,
+        String,
+    )
 
 POINT_FIELD_TYPE = {'f4': PointField.FLOAT32, 'u1': PointField.UINT8, 'u4': PointField.UINT32}
 OUTPUT_DTYPE: dict[str, np.dtype[Any]] = {
