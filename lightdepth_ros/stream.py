@@ -77,7 +77,7 @@ class Stream:
         self.mismatches = mismatches
         self._voice = voice
         self._clock_ns = clock_ns
-        self._temporal = TemporalFilter()
+        self.temporal = TemporalFilter()
         self._limit = RateLimit(0.0)
         self._limit_hz = 0.0
         self._active_since_s = time.perf_counter()
@@ -162,7 +162,7 @@ class Stream:
 
     def _steadied(self, prediction: Prediction, stamp: Any, config: NodeConfig) -> Prediction:
         stamp_s = stamp.sec + stamp.nanosec * 1e-9
-        depth_m = self._temporal.apply(prediction.depth_m, stamp_s, config.temporal_filter)
+        depth_m = self.temporal.apply(prediction.depth_m, stamp_s, config.temporal_filter)
         return dataclasses.replace(prediction, depth_m=depth_m)
 
     def _count_published(self, waiting: Waiting, engine_ms: float) -> float:

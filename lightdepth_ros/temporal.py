@@ -25,6 +25,14 @@ class TemporalFilter:
         self._log_m: np.ndarray | None = None
         self._stamp_s = float('-inf')
 
+    def memory(self) -> tuple[np.ndarray | None, float]:
+        """Return all that it remembers of past frames, for `remember` of another filter."""
+        return self._log_m, self._stamp_s
+
+    def remember(self, log_m: np.ndarray | None, stamp_s: float) -> None:
+        """Go on as the filter did whose `memory` this is."""
+        self._log_m, self._stamp_s = log_m, stamp_s
+
     def apply(self, depth_m: np.ndarray, stamp_s: float, share: float) -> np.ndarray:
         """Return (h, w) float32 metres, steadied; special values pass unchanged.
 
