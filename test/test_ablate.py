@@ -14,9 +14,10 @@ import pytest
 pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
-from lightdepth_ros.errors import DataError
+from lightdepth_ros.errors import ConfigError, DataError
 from training import ablate, ablation_report
 from training.config import TrainConfig
+from training.datasets.sample import Sample
 
 pytestmark = pytest.mark.torch
 
@@ -125,3 +126,37 @@ def test_a_tiny_ablation_trains_exports_scores_and_is_not_repeated(tmp_path, cap
     assert (out / 'ablation.png').stat().st_size > 5000
     monkeypatch.setattr(ablate, 'train', lambda *_: pytest.fail('a finished run was repeated'))
     assert ablate.main(command) == 0
+    assert ablate.main([*command, '--threads', '2']) == 0  # the same result: not repeated either
+    assert capsys.readouterr().out.count('finished before') == 10
+    assert ablate.main([*command, '--lr', '1e-4']) == 2
+    assert 'lr: there 0.0025, now 0.0001' in capsys.readouterr().err
+
+
+def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path):
+    config = TrainConfig(steps=10, threads=1)
+    (tmp_path / 'config.json').write_text(config.to_json())
+    assert not ablate.is_finished(config, tmp_path)
+    (tmp_path / 'scores.json').write_text('{}')
+    assert ablate.is_finished(TrainConfig(steps=10, threads=2, workers=0), tmp_path)
+    with pytest.raises(ConfigError, match='steps: there 10, now 11'):
+        ablate.is_finished(TrainConfig(steps=11), tmp_path)
+
+
+def test_labels_and_depth_of_one_data_set_are_both_scored(monkeypatch, tmp_path):
+    """Depth without labels, then labels: the first data set with a truth gives its number."""
+    asked = []
+
+    def scored(dataset, _contract, outputs):
+        asked.append((dataset[0].name, outputs))
+        n = len(asked)
+        return {'depth': {'rmse': float(n)}, 'classes': {'miou': n / 10}}
+
+    monkeypatch.setattr(ablate, 'scored', scored)
+    empty = np.zeros((2, 2))
+    full = Sample(empty, None, empty, empty, 'full')
+    depth = Sample(empty, None, empty, None, 'depth')
+    scores = ablate.score_contract(tmp_path, [[full], [depth]], labels=True)
+    assert asked == [('full', ablate.DEPTH_ONLY), ('full', ablate.OUTPUTS),
+                     ('depth', ablate.DEPTH_ONLY)]  # fmt: skip
+    assert scores == {'rmse': 1.0, 'classes_miou': 0.2}
+    assert ablate.score_contract(tmp_path, [[full]], labels=False) == {'rmse': 4.0}

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache gives back what was made, and heals itself."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from lightdepth_ros.camera import Camera
 from training.datasets.cached import Cached, source_hash
 from training.datasets.sample import Sample
+from training.datasets.synthetic_lidar import LidarScenes
 
 
 class Counting:
@@ -55,3 +59,21 @@ def test_hash_follows_the_code(tmp_path):
     before = source_hash(tmp_path)
     (tmp_path / 'a.py').write_text('x = 2\n')
     assert source_hash(tmp_path) != before
+
+
+def test_stereo_pairs_keep_their_right_image_and_baseline(tmp_path):
+    class Pairs(Counting):
+        def __getitem__(self, index: int) -> Sample:
+            left = super().__getitem__(index)
+            return replace(left, right_rgb=left.rgb + np.uint8(7), baseline_m=0.54)
+
+    first, again = Cached(Pairs(), tmp_path)[1], Cached(Pairs(), tmp_path)[1]
+    np.testing.assert_array_equal(again.right_rgb, first.right_rgb)
+    assert again.baseline_m == 0.54
+
+
+@pytest.mark.slow
+def test_lidar_scenes_have_one_name_whether_made_or_read(tmp_path):
+    """A label store finds its frames by name: made at the first reading, used at the second."""
+    scenes = LidarScenes(1, seed=3)
+    assert Cached(scenes, tmp_path)[0].name == Cached(scenes, tmp_path)[0].name

@@ -16,17 +16,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from lightdepth_ros.contract import model_name
 from lightdepth_ros.errors import DataError, LightdepthError
 from lightdepth_ros.files import write_files
-from training import ablation_report, export
+from training import ablation_report, export, run_folder
 from training import config as config_module
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
@@ -34,9 +37,13 @@ from training.datasets.sample import Dataset
 from training.fullframe import OUTPUTS, Model
 from training.protocols import PROTOCOLS
 from training.scoring import score, summary
+from training.stream import load_sources
 from training.students.interface import EXITS
-from training.train import train
+from training.train import Sources, train
 
+Runs = dict[str, list[dict[str, Any]]]
+"""Arm -> for each seed: exit -> scores."""
+console = Console()
 PROTOCOL = PROTOCOLS['raw']
 DEPTH_ONLY = ('depth', 'confidence')
 PROBED_SAMPLES = 8
@@ -115,19 +122,36 @@ def possible_arms(config: TrainConfig, root: Path | None) -> list[Arm]:
     return arms
 
 
+@lru_cache(maxsize=1)  # two truths in memory at a time, while the next is read
+def sources_of(names: tuple[str, ...], depth_truth: str, root: Path | None) -> Sources:
+    """Return the samples that arms with this truth learn from, decoded and bent to lidar once."""
+    config = TrainConfig(sources=','.join(names), depth_truth=depth_truth)
+    return load_sources(config, root)
+
+
 def run_arm(arm: Arm, config: TrainConfig, out: Path, root: Path | None) -> dict[str, Any]:
     """Train, export and score one run; returns exit -> scores. Reads them back if they exist."""
     done = out / 'scores.json'
-    saved = out / 'config.json'
-    if done.is_file() and saved.read_text(encoding='utf-8') == config.to_json():
+    if is_finished(config, out):
         result: dict[str, Any] = json.loads(done.read_text(encoding='utf-8'))
         return result
-    trainer = train(config, out, root)
+    sources = sources_of(tuple(config.source_weights()), config.depth_truth, root)
+    trainer = train(config, out, root, sources)
     trainer.save_checkpoint(out / 'final.ckpt')
     exits = EXITS[::-1] if arm.labels else EXITS[-1:]
     result = score_checkpoint(out / 'final.ckpt', exits, arm.labels, config, root)
     write_files({done: (json.dumps(result, indent=2) + '\n').encode()})
     return result
+
+
+def is_finished(config: TrainConfig, out: Path) -> bool:
+    """Tell whether `out` holds the scores of this very run; ConfigError where of another one."""
+    if not (out / 'scores.json').is_file():
+        return False
+    run_folder.refuse_other_run(
+        out, run_folder.differences(run_folder.read_config(out) or {}, config)
+    )
+    return True
 
 
 def score_checkpoint(
@@ -147,21 +171,27 @@ def score_checkpoint(
 
 
 def score_contract(contract: Path, datasets: Sequence[Dataset], labels: bool) -> dict[str, float]:
-    """Return the depth metrics, and nav7_miou where `labels` were learnt, over the data sets.
+    """Return the depth metrics, and where `labels` were learnt their mIoU, over the data sets.
 
     Depth is scored without labels in every arm: an arm that never learnt labels must not have its
-    depth set to far where its untrained label head happens to say sky.
+    depth set to far where its untrained label head happens to say sky. Where several data sets
+    have the same truth, the first one counts.
     """
     scores: dict[str, float] = {}
     for dataset in datasets:
-        has_depth = dataset[0].depth_m is not None
-        if has_depth or labels:
-            model = Model(contract, outputs=DEPTH_ONLY if has_depth else OUTPUTS)
-            found = summary(score(dataset, model, PROTOCOL), PROTOCOL)
-            scores |= found.get('depth', {})
-            if 'nav7' in found:
-                scores['nav7_miou'] = found['nav7']['miou']
+        probe = dataset[0]
+        if probe.depth_m is not None:
+            scores = scored(dataset, contract, DEPTH_ONLY).get('depth', {}) | scores
+        if labels and (probe.nav7_id is not None or probe.label_id is not None):
+            found = scored(dataset, contract, OUTPUTS)
+            miou = {f'{k}_miou': found[k]['miou'] for k in ('nav7', 'classes') if k in found}
+            scores = miou | scores
     return scores
+
+
+def scored(dataset: Dataset, contract: Path, outputs: Sequence[str]) -> dict[str, Any]:
+    """Return the averages of one data set for a model asked for these outputs."""
+    return summary(score(dataset, Model(contract, outputs=outputs), PROTOCOL), PROTOCOL)
 
 
 def mean_and_spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -174,19 +204,37 @@ def mean_and_spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, flo
     return result
 
 
-def ablate(base: TrainConfig, seeds: int, out: Path, root: Path | None) -> dict[str, Any]:
-    """Run every possible arm with every seed; seeds change in the outer loop, so that stopping
-    early leaves whole tables of fewer seeds."""
-    arms = possible_arms(base, root)
-    runs: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
-    for seed in range(base.seed, base.seed + seeds):
-        for arm in arms:
-            folder = out / f'{arm.name}_seed{seed}'
-            runs[arm.name].append(run_arm(arm, arm.config(base, seed), folder, root))
+def run_all(
+    arms: Sequence[Arm], base: TrainConfig, seeds: int, out: Path, root: Path | None
+) -> Iterator[Runs]:
+    """Run every arm with every seed, saying how far it is; yields the scores after each seed.
+
+    Seeds change in the outer loop, so that stopping early leaves whole tables of fewer seeds.
+    """
+    runs: Runs = {arm.name: [] for arm in arms}
+    todo = [(arm, seed) for seed in range(base.seed, base.seed + seeds) for arm in arms]
+    spent: list[float] = []
+    for number, (arm, seed) in enumerate(todo, 1):
+        folder, config = out / f'{arm.name}_seed{seed}', arm.config(base, seed)
+        finished = is_finished(config, folder)
+        minutes = np.mean(spent) * (len(todo) - number + 1) / 60 if spent else 0
+        left = f', about {minutes:.0f} min left' if spent else ''
+        console.rule(f'run {number} of {len(todo)}: {arm.title}, seed {seed}'
+                     + (' (finished before)' if finished else left))  # fmt: skip
+        start = time.monotonic()
+        runs[arm.name].append(run_arm(arm, config, folder, root))
+        if not finished:
+            spent.append(time.monotonic() - start)
+        if arm is arms[-1]:
+            yield runs
+
+
+def result_of(arms: Sequence[Arm], base: TrainConfig, runs: Runs) -> dict[str, Any]:
+    """Return the averages over the seeds run so far as plain data."""
     result: dict[str, Any] = {
         'data': base.sources, 'validation': base.validation, 'steps': base.steps,
-        'batch_size': base.batch_size, 'student': base.student, 'seeds': seeds,
-        'protocol': PROTOCOL.sentence(),
+        'batch_size': base.batch_size, 'crops': base.crops, 'student': base.student,
+        'seeds': len(runs[arms[0].name]), 'protocol': PROTOCOL.sentence(),
         'arms': [
             {'name': arm.name, 'title': arm.title,
              **mean_and_spread([run['L'] for run in runs[arm.name]])}
@@ -198,6 +246,16 @@ def ablate(base: TrainConfig, seeds: int, out: Path, root: Path | None) -> dict[
             {'exit': name, **mean_and_spread([run[name] for run in runs['full']])}
             for name in reversed(EXITS)
         ]
+    return result
+
+
+def ablate(base: TrainConfig, seeds: int, out: Path, root: Path | None) -> dict[str, Any]:
+    """Run every possible arm; tables are written after each seed. Returns the last averages."""
+    arms = possible_arms(base, root)
+    result: dict[str, Any] = {}
+    for runs in run_all(arms, base, seeds, out, root):
+        result = result_of(arms, base, runs)
+        ablation_report.write(result, out)
     return result
 
 
@@ -217,7 +275,6 @@ def main(argv: list[str] | None = None) -> int:
         base = config_module.from_flags(args)
         base = fitted(base, args.data or base.sources)
         result = ablate(base, args.seeds, args.out, args.root)
-        ablation_report.write(result, args.out)
     except LightdepthError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -18,8 +18,8 @@ from lightdepth_ros.files import write_files
 from training.plots import save
 from training.report import METRIC_HEADS, number, table
 
-SHOWN = ('rmse', 'abs_rel', 'delta1', 'nav7_miou')
-HEADS = METRIC_HEADS | {'nav7_miou': 'nav7 mIoU'}
+SHOWN = ('rmse', 'abs_rel', 'delta1', 'nav7_miou', 'classes_miou')
+HEADS = METRIC_HEADS | {'nav7_miou': 'nav7 mIoU', 'classes_miou': 'mIoU of 19'}
 
 
 def cell(row: dict[str, Any], key: str) -> str:
@@ -55,19 +55,21 @@ def markdown(result: dict[str, Any]) -> str:
     """Return what was run, the ablation table and the exit table."""
     arms = with_errors(result['arms'], result['seeds'])
     before = [None, *arms[:-1]]
+    shown = [k for k in SHOWN if any(k in arm for arm in arms)]
+    heads = [HEADS[k] for k in shown]
     rows = [
-        [arm['title'], *(cell(arm, k) for k in SHOWN), change(arm, previous)]
+        [arm['title'], *(cell(arm, k) for k in shown), change(arm, previous)]
         for arm, previous in zip(arms, before, strict=True)
     ]
     blocks = [
         f'Student {result["student"]}, trained on {result["data"]}, {result["steps"]} steps of '
         f'{result["batch_size"]} crops, {result["seeds"]} seed(s); validated on '
         f'{result["validation"]}. {result["protocol"]}. Mean +- standard deviation over seeds.',
-        table(['arm', *(HEADS[k] for k in SHOWN), 'RMSE against the row above'], rows),
+        table(['arm', *heads, 'RMSE against the row above'], rows),
     ]
     if 'exits' in result:
-        rows = [[r['exit'], *(cell(r, k) for k in SHOWN)] for r in result['exits']]
-        blocks.append(table(['exit', *(HEADS[k] for k in SHOWN)], rows))
+        rows = [[r['exit'], *(cell(r, k) for k in shown)] for r in result['exits']]
+        blocks.append(table(['exit', *heads], rows))
     return '\n\n'.join(blocks) + '\n'
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from training.datasets.sample import Sample
 from training.distill import Distillation, as_dict
 from training.stream import CropStream, StreamSampler, load_sources
 
+Sources = Mapping[str, Sequence[Sample]]
 MAX_VAL_FRAMES = 32
 """Validation during training looks at evenly spread frames; training.evaluate looks at all."""
 
@@ -58,15 +60,17 @@ def whole_frame(sample: Sample, net_height: int) -> dict[str, np.ndarray | float
 class StreamData(lightning.LightningDataModule):
     """Training crops from all sources and the two validation sets."""
 
-    def __init__(self, config: TrainConfig, root: Path | None) -> None:
+    def __init__(
+        self, config: TrainConfig, root: Path | None, sources: Sources | None = None
+    ) -> None:
         super().__init__()
         self.config, self.root = config, root
-        self.first_step = 0
-        self.sources: dict[str, object] = {}
+        self.sources: Sources = sources or {}
+        self.frames: list[WholeFrames] = []
 
     def setup(self, stage: str) -> None:
-        if not self.sources:
-            self.sources = load_sources(self.config, self.root)
+        self.sources = self.sources or load_sources(self.config, self.root)
+        if not self.frames:
             names = self.config.validation.split(',')
             height = self.config.val_height
             self.frames = [
@@ -129,8 +133,13 @@ def load_weights(module: Distillation, path: Path) -> None:
     module.load_state_dict(state)
 
 
-def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning.Trainer:
-    """Train, or resume where `out` already holds a run, and return the finished trainer."""
+def train(
+    config: TrainConfig, out: Path, root: Path | None = None, sources: Sources | None = None
+) -> lightning.Trainer:
+    """Train, or resume where `out` already holds a run, and return the finished trainer.
+
+    sources: what `load_sources(config, root)` gives, where the caller has it already.
+    """
     resume = run_folder.claim(config, out)
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive the fork of a loader process
     if config.threads:
@@ -142,7 +151,7 @@ def train(config: TrainConfig, out: Path, root: Path | None = None) -> lightning
     if config.compile:
         module.objective = torch.compile(module.objective, dynamic=False)  # type: ignore[method-assign]
     trainer = make_trainer(config, out)
-    data = StreamData(config, root)
+    data = StreamData(config, root, sources)
     trainer.fit(module, data, ckpt_path=resume)
     return trainer
 

@@ -14,6 +14,8 @@ from lightdepth_ros.camera import Camera
 from training.datasets.sample import Dataset, Sample
 
 ARRAYS = ('rgb', 'depth_m', 'label_id')
+PAIR = ('right_rgb', 'baseline_m')
+"""Kept too where the data set makes stereo pairs."""
 
 
 def cache_root() -> Path:
@@ -61,17 +63,20 @@ class Cached:
             width, height = (int(v) for v in data['size'])
             camera = Camera(width, height, *(float(v) for v in data['intrinsics']))
             arrays = {name: data[name] for name in ARRAYS}
+            if PAIR[0] in data:
+                arrays |= {'right_rgb': data['right_rgb'], 'baseline_m': float(data['baseline_m'])}
         return Sample(camera=camera, name=f'{self.name}-{path.stem}', **arrays)
 
     def _write(self, path: Path, sample: Sample) -> None:
         camera = sample.camera
         if camera is None:
             raise ValueError(f'{sample.name} has no camera; only calibrated samples are cached')
+        names = ARRAYS if sample.right_rgb is None else ARRAYS + PAIR
         temporary = path.with_name(f'{path.stem}.{os.getpid()}.tmp')
         with temporary.open('wb') as file:
             np.savez(
                 file, size=(camera.width, camera.height),
                 intrinsics=(camera.fx, camera.fy, camera.cx, camera.cy),
-                **{name: getattr(sample, name) for name in ARRAYS},
+                **{name: getattr(sample, name) for name in names},
             )  # fmt: skip
         temporary.replace(path)

@@ -10,6 +10,7 @@ repeated (depth from one teacher, labels from another). Modules are imported whe
 from __future__ import annotations
 
 import os
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,8 @@ class Opener(NamedTuple):
 
 OPENERS = {
     'synthetic': Opener('procedural road scenes, exact truth; needs no folder', '', ''),
+    'synthetic-stereo': Opener('300 pairs of such scenes, lidar instead of exact depth', '', ''),
+    'synthetic-val': Opener('60 other scenes, exact truth', '', ''),
     # The development data folder.
     'kitti-train': Opener(
         'KITTI frames with lidar and teachers', 'kitti', 'open_kitti', ('train',)
@@ -110,13 +113,19 @@ ALIASES = {
 """Short names for what a student may learn from."""
 
 
-def cached_scenes() -> Dataset:
-    """Open the synthetic scenes; each is kept in the cache folder once it was rendered."""
+def cached_scenes(name: str) -> Dataset:
+    """Open synthetic scenes; each is kept in the cache folder once it was rendered."""
     from training.datasets.cached import Cached, cache_root, source_hash
     from training.datasets.synthetic import SyntheticScenes
+    from training.datasets.synthetic_lidar import LidarScenes
 
     code = source_hash(REPOSITORY / 'training' / 'datasets' / 'synthetic')
-    return Cached(SyntheticScenes(), cache_root() / 'synthetic' / code)
+    scenes: Dataset = {
+        'synthetic': SyntheticScenes,
+        'synthetic-stereo': partial(LidarScenes, 300, seed=5),
+        'synthetic-val': partial(SyntheticScenes, 60, seed=6),
+    }[name]()
+    return Cached(scenes, cache_root() / name / code)
 
 
 def open_dataset(name: str, root: Path | None = None) -> Dataset:
@@ -144,8 +153,8 @@ def open_source(text: str, root: Path | None) -> Dataset:
             f'there is no data set {name!r}; there are {", ".join(OPENERS)}, the short names '
             f'{", ".join(ALIASES)}, and NAME@FOLDER to say where one lies'
         )
-    if name == 'synthetic':
-        return cached_scenes()
+    if name.startswith('synthetic'):
+        return cached_scenes(name)
     opener = OPENERS[name]
     function = getattr(import_module(f'training.datasets.{opener.module}'), opener.function)
     opened: Dataset = function(

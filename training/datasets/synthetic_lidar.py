@@ -40,7 +40,8 @@ class LidarScenes:
         rng = np.random.default_rng([self.scenes.seed, index])
         scene, view, _ = draw_scene(rng)
         assert sample.camera is not None
-        return replace(sample, depth_m=scan(scene, view, sample.camera, rng))
+        depth_m = scan(scene, view, sample.camera, rng)
+        return replace(sample, depth_m=depth_m, name=f'{self.name}-{index:06d}')
 
 
 def scan(scene: Scene, view: Pose, camera: Camera, rng: np.random.Generator) -> np.ndarray:
