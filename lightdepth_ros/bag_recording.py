@@ -73,6 +73,13 @@ class Recording:
         """Return topic -> type of all topics that have messages."""
         return {c.topic: c.msgtype for c in self.reader.connections if c.msgcount}
 
+    def connection(self, topic: str) -> Any:
+        """Return rosbags's description of a topic; KeyError if there is none."""
+        for connection in self.reader.connections:
+            if connection.topic == topic:
+                return connection
+        raise KeyError(topic)
+
     def span_ns(self) -> tuple[int, int]:
         """Return when the first and the last message were recorded."""
         return self.reader.start_time, self.reader.end_time - 1

@@ -97,27 +97,29 @@ def parse_camera(text: str) -> CameraTopics:
 
 
 def choose_cameras(
-    recording: Topics, named: Sequence[CameraTopics], image: str, info: str, known: bool
+    recording: Topics, named: Sequence[CameraTopics], image: str, info: str, calibration: str
 ) -> tuple[CameraTopics, ...]:
     """Return the cameras to use, checked against the recording.
 
     named: from --camera; without any, the one of --image-topic (`image`, '' = guess) and
-    --camera-info-topic (`info`). known: the calibration comes from elsewhere, or the user wants
-    none. Raises DataError where a topic is missing.
+    --camera-info-topic (`info`). calibration: 'needed'; 'optional', as there is something else to
+    fall back on; or 'none', as it comes from elsewhere. Raises DataError where a topic is missing.
     """
     wanted = named or [CameraTopics('', image or find_image_topic(recording), info)]
-    return tuple(_checked(recording, camera, known) for camera in wanted)
+    return tuple(_checked(recording, camera, calibration) for camera in wanted)
 
 
-def _checked(recording: Topics, camera: CameraTopics, known: bool) -> CameraTopics:
+def _checked(recording: Topics, camera: CameraTopics, calibration: str) -> CameraTopics:
     flag = '--camera' if camera.name else '--image-topic'
     recording.require(camera.image, IMAGE_TYPES, flag)
-    if known:
+    if calibration == 'none':
         return CameraTopics(camera.name, camera.image, '')
     info = camera.info or info_beside(camera.image)
     if camera.info:
         recording.require(info, (INFO_TYPE,), 'camera_info')
     elif recording.topics().get(info) != INFO_TYPE:
+        if calibration == 'optional':
+            return CameraTopics(camera.name, camera.image, '')
         raise DataError(
             f'{camera.image} has no calibration: there is no message on {info}. Give one of\n'
             '  --camera-info-topic TOPIC   if it is recorded under another name\n'

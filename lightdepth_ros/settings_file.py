@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.errors import ConfigError
