@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""depth_node as the soak runs it: its engine fails on request, and the times of every published
-frame are kept. Everything else is the node as installed.
+"""depth_node as the soak and the node benchmark run it: its engine fails on request, and the times
+of every published frame are kept. Everything else is the node as installed.
 
-Started by tools.soak, which names the folder for both by the variable FOLDER_VARIABLE.
+Who starts it names the folder for both by the variable FOLDER_VARIABLE.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ import numpy as np
 from lightdepth_ros.errors import EngineError
 
 FOLDER_VARIABLE = 'LIGHTDEPTH_SOAK_FOLDER'
-FRAME = np.dtype([('number', '<f8'), ('at_s', '<f8'), ('latency_ms', '<f8'), ('cpu_ms', '<f8')])
+FRAME = np.dtype(
+    [
+        (name, '<f8')
+        for name in ('number', 'at_s', 'latency_ms', 'cpu_ms', 'engine_ms', 'engine_cpu_ms')
+    ]
+)
 """One published frame: the camera's number; when (perf_counter); from image callback to last
-publish; and how much CPU time the inference thread used for it."""
+publish; how much CPU time the inference thread used for it; time and CPU time, of that thread, in
+the engine alone."""
 ENGINES = {
     'onnxruntime': ('lightdepth_ros.engines.onnxruntime', 'OnnxRuntimeEngine'),
     'openvino': ('lightdepth_ros.engines.openvino', 'OpenVinoEngine'),
@@ -61,29 +67,46 @@ class EngineFaults:
         return True
 
 
-def fail_on_request(engine: Any, faults: EngineFaults) -> None:
-    """Let `engine.run` raise in the inference thread, and only there, when it was asked for."""
+class EngineTimes:
+    """What the last inference took, in ms: 0 where a frame needs none. For one thread."""
+
+    def __init__(self) -> None:
+        self.wall_ms = self.cpu_ms = 0.0
+
+
+def fail_on_request(engine: Any, faults: EngineFaults, times: EngineTimes) -> None:
+    """Let `engine.run` raise in the inference thread, and only there, when it was asked for; what
+    else it does there is timed."""
     run = engine.run
 
     def sometimes(self: Any, image: Any, *outputs: Any) -> Any:
-        if threading.current_thread().name == 'inference' and faults.take():
+        if threading.current_thread().name != 'inference':
+            return run(self, image, *outputs)
+        if faults.take():
             raise EngineError('a fault on purpose')
-        return run(self, image, *outputs)
+        wall_s, cpu_s = time.perf_counter(), time.thread_time()
+        result = run(self, image, *outputs)
+        times.wall_ms = (time.perf_counter() - wall_s) * 1e3
+        times.cpu_ms = (time.thread_time() - cpu_s) * 1e3
+        return result
 
     engine.run = sometimes
 
 
-def keep_times(stream: Any, file: Any) -> None:
+def keep_times(stream: Any, file: Any, engine: EngineTimes) -> None:
     """Let `stream.process` write a FRAME for every frame it publishes."""
     process = stream.process
 
     def timed(self: Any, waiting: Any, pipeline: Any) -> Any:
+        engine.wall_ms = engine.cpu_ms = 0.0
         started_s = time.thread_time()
         latency_ms = process(self, waiting, pipeline)
         if latency_ms is not None:
             cpu_ms = (time.thread_time() - started_s) * 1e3
             number = int(waiting.msg.header.frame_id)
-            file.write(struct.pack('<4d', number, time.perf_counter(), latency_ms, cpu_ms))
+            inference = (engine.wall_ms, engine.cpu_ms)
+            times = (number, time.perf_counter(), latency_ms, cpu_ms, *inference)
+            file.write(struct.pack('<6d', *times))
         return latency_ms
 
     stream.process = timed
@@ -92,12 +115,12 @@ def keep_times(stream: Any, file: Any) -> None:
 def main() -> int:
     """Run the node with both; its exit code."""
     folder = Path(os.environ[FOLDER_VARIABLE])
-    faults = EngineFaults(folder)
+    faults, times = EngineFaults(folder), EngineTimes()
     for library, (module, name) in ENGINES.items():
         if importlib.util.find_spec(library) is not None:
-            fail_on_request(getattr(importlib.import_module(module), name), faults)
+            fail_on_request(getattr(importlib.import_module(module), name), faults, times)
     node = importlib.import_module('lightdepth_ros.depth_node')
-    keep_times(importlib.import_module('lightdepth_ros.stream').Stream, _open(folder))
+    keep_times(importlib.import_module('lightdepth_ros.stream').Stream, _open(folder), times)
     code: int = node.main()
     node.leave(code)
     return code

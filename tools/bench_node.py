@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node costs beside its engine: 640x480 images at 30 Hz over DDS, as a robot runs it.
+
+For each set of subscribed outputs it measures, for 30 seconds:
+- the CPU time of the whole node process less that of the engine, as a share of one core;
+- from image callback to last publish, less the engine: by the clock, which other programs move,
+  and as CPU time of the inference thread, which they hardly do.
+
+    make bench-node
+
+Exit code 0: within the bounds, judged by CPU time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tools.ros_env import claim_domain_id, ros_environment
+from tools.soak import SoakNode, machine, version
+from tools.soak_camera import RATE_HZ, CameraDriver
+from tools.soak_node import FRAME
+from tools.soak_operator import OUTPUT_TYPES, Operator
+from tools.soak_watch import Sample, sample
+
+WARM_UP_S = 3.0
+MAX_CPU_SHARE = 0.25
+"""Of one core, at 30 Hz with all outputs, engine not counted."""
+IDLE = 'nothing'
+CASES = {
+    IDLE: ((), float('nan')),
+    'all outputs': (tuple(OUTPUT_TYPES), 3.0),
+    'depth, labels, cloud': (
+        ('depth/image', 'depth/camera_info', 'semantic/image', 'points'),
+        3.0,
+    ),
+    'depth only': (('depth/image',), 1.5),
+}
+"""Subscribed outputs, and the most milliseconds from callback to publish beside the engine."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one set of subscribers costs; medians where it is by frame.
+
+    rate_hz     published frames a second; the camera sends 30.
+    cpu_share   CPU time of the node without engine, as a share of one core, with 30 frames a
+                second in and out. A busy machine drops frames, which then cost only what they
+                cost with no subscriber: the rest is what a published one costs.
+    received_hz images a second that reached the node.
+    added_ms    from image callback to last publish without engine, by the clock.
+    added_cpu_ms  the same in CPU time of the inference thread.
+    engine_ms   inference, by the clock.
+    others      cores that other programs used meanwhile.
+    """
+
+    name: str
+    rate_hz: float
+    received_hz: float
+    cpu_share: float
+    added_ms: float
+    added_cpu_ms: float
+    engine_ms: float
+    others: float
+    max_added_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is within the bounds, by CPU time."""
+        return self.cpu_share <= MAX_CPU_SHARE and not self.added_cpu_ms > self.max_added_ms
+
+
+def cost(
+    name: str,
+    before: Sample,
+    after: Sample,
+    frames: np.ndarray,
+    received: int,
+    idle_s: float | None,
+    max_added_ms: float,
+) -> Cost:
+    """Return what the frames between two samples cost.
+
+    frames: array of FRAME. received: images that reached the node. idle_s: CPU seconds that an
+    image costs when nobody listens; None = this is that case.
+    """
+    seconds = after.at_s - before.at_s
+    inside = frames[(frames['at_s'] > before.at_s) & (frames['at_s'] <= after.at_s)]
+    published = inside.size
+    beyond_s = after.node_s - before.node_s - float(inside['engine_cpu_ms'].sum()) * 1e-3
+    if idle_s is None:
+        image_s = beyond_s / received
+    else:
+        image_s = idle_s + (beyond_s - idle_s * received) / published
+    ours_s = after.node_s - before.node_s + after.soak_s - before.soak_s
+    return Cost(
+        name=name,
+        rate_hz=published / seconds,
+        received_hz=received / seconds,
+        cpu_share=image_s * RATE_HZ,
+        added_ms=_median(inside['latency_ms'] - inside['engine_ms']),
+        added_cpu_ms=_median(inside['cpu_ms'] - inside['engine_cpu_ms']),
+        engine_ms=_median(inside['engine_ms']),
+        others=max(0.0, (after.busy_s - before.busy_s - ours_s) / seconds),
+        max_added_ms=max_added_ms,
+    )
+
+
+def measure(
+    seconds: float, names: Sequence[str], folder: Path, parameters: dict[str, str]
+) -> list[Cost]:
+    """Run the node and measure each of CASES, one after the other."""
+    node = SoakNode(folder, os.environ, {'use_sim_time': 'false', **parameters})
+    camera = CameraDriver(seed=0)
+    operator = Operator(lambda topic, msg: None)
+    try:
+        operator.wait(lambda: operator.ready, 'the services of the node')
+        camera.start()
+        operator.wait(lambda: camera.subscribed, 'the node to subscribe')
+        camera.paused = False
+        costs = [_measure_one(IDLE, seconds, node, operator, folder, None)]
+        idle_s = costs[0].cpu_share / RATE_HZ
+        for name in names:
+            costs.append(_measure_one(name, seconds, node, operator, folder, idle_s))
+        return costs
+    finally:
+        camera.close()
+        operator.close()
+        node.stop()
+        node.close()
+
+
+def _measure_one(
+    name: str,
+    seconds: float,
+    node: SoakNode,
+    operator: Operator,
+    folder: Path,
+    idle_s: float | None,
+) -> Cost:
+    topics, max_added_ms = CASES[name]
+    for topic in operator.listening - set(topics):
+        operator.leave(topic)
+    for topic in set(topics) - operator.listening:
+        operator.listen(topic)
+    operator.spin(WARM_UP_S)
+    pids = (node.process.pid, [os.getpid()])
+    _next_stats(operator)
+    before, received = sample(*pids), operator.stats['received']
+    end_s = time.perf_counter() + seconds
+    while time.perf_counter() < end_s:
+        node.check()
+        operator.spin(0.5)
+    _next_stats(operator)
+    after = sample(*pids)
+    received = operator.stats['received'] - received
+    frames = np.fromfile(folder / 'frames', FRAME) if name != IDLE else np.empty(0, FRAME)
+    return cost(name, before, after, frames, received, idle_s, max_added_ms)
+
+
+def _next_stats(operator: Operator) -> None:
+    """Wait for the node's next statistics, so that they are of now."""
+    count = operator.stats_count
+    operator.wait(lambda: operator.stats_count > count, '~/stats')
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if values.size else float('nan')
+
+
+def table(costs: Sequence[Cost], title: str) -> Table:
+    """Return the costs for a terminal."""
+    made = Table(title=title, caption='bounds are judged by CPU time; * = above it')
+    for column in ('subscribed', 'in Hz', 'out Hz', 'CPU without engine, of a core at 30 Hz',
+                   'callback to publish without engine, ms', 'the same, ms of CPU',
+                   'engine ms', 'others, cores'):  # fmt: skip
+        made.add_column(column, justify='left' if column == 'subscribed' else 'right')
+    for c in costs:
+        made.add_row(
+            c.name, f'{c.received_hz:.1f}', f'{c.rate_hz:.1f}',
+            f'{c.cpu_share:.1%}' + '*' * (c.cpu_share > MAX_CPU_SHARE),
+            f'{c.added_ms:.2f} (at most {c.max_added_ms:g})',
+            f'{c.added_cpu_ms:.2f}' + '*' * (c.added_cpu_ms > c.max_added_ms),
+            f'{c.engine_ms:.1f}', f'{c.others:.1f}',
+        )  # fmt: skip
+    return made
+
+
+def main() -> int:
+    """Measure as the flags say."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--seconds', type=float, default=30.0, help='for each case')
+    parser.add_argument('--case', choices=CASES, action='append', help='only this one; repeatable')
+    parser.add_argument('--json', type=Path, help='write the numbers here too')
+    args = parser.parse_args()
+    os.environ.update(ros_environment(os.environ, domain_id=claim_domain_id()))
+    parameters = {'backend': 'onnxruntime', 'threads': '1'}
+    with tempfile.TemporaryDirectory() as folder:
+        costs = measure(
+            args.seconds,
+            args.case or [name for name in CASES if name != IDLE],
+            Path(folder),
+            parameters,
+        )
+    title = f'node at 640x480, 30 Hz, onnxruntime, 1 thread; {machine()}; {version()}'
+    Console(highlight=False).print(table(costs, title))
+    if args.json:
+        numbers = {'title': title, 'costs': [dataclasses.asdict(c) for c in costs]}
+        args.json.write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')
+    return int(not all(c.ok for c in costs))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
