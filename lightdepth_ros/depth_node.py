@@ -154,8 +154,8 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._switcher = None
 
     def _load(self) -> Switcher:
-        report = self.get_logger().info
-        return Switcher(ModelSet(report), self._config, self._tell_switch, self._complain)
+        models = ModelSet(self._tell_engine)
+        return Switcher(models, self._config, self._tell_switch, self._complain)
 
     # Topics
 
@@ -203,6 +203,12 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         cameras = ', '.join(f'{s.image_topic} with {s.info_topic}' for s in self._streams)
         threads = self._config.threads
         self.get_logger().info(f'ready: {facts}, {threads} CPU threads; images from {cameras}')
+
+    def _tell_engine(self, line: str) -> None:
+        if line.startswith('warning'):
+            self.get_logger().warning(line)
+        else:
+            self.get_logger().info(line)
 
     def _tell_switch(self, text: str) -> None:
         self._complaint = ''

@@ -4,17 +4,38 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lightdepth_ros.engines import OUTPUTS, Engine, Report, chosen_precision, load_engine, probe
-from lightdepth_ros.errors import LightdepthError
-from lightdepth_ros.golden import REFERENCE, load_checked
+from lightdepth_ros.engines import (
+    OUTPUTS,
+    Engine,
+    Report,
+    check_image,
+    load_engine,
+    probe,
+)
+from lightdepth_ros.errors import EngineError, LightdepthError
+from lightdepth_ros.golden import REFERENCE, Verdict, load_checked
 
 PATIENCE_S = 3.0
 """Most engines are ready by then; for the others the caller does not wait."""
+KEPT_SIZES = 4
+"""Engines kept where each holds for one image size; the oldest goes first."""
+BUILDING, READY, REFUSED = 'building', 'ready', 'refused'
+"""States of an engine, as the diagnostics show them."""
+
+Size = tuple[int, int]
+"""(height, width) of a network input in pixels."""
+Make = Callable[[Size, Report], tuple[Engine, Verdict]]
+"""Makes an engine for images of a size and checks it; may take minutes."""
+
+_builds = threading.Lock()
+"""Held while an engine is made: two at once would spoil each other's timings."""
 
 
 def serving_engine(
@@ -24,120 +45,172 @@ def serving_engine(
     report: Report,
     *,
     precision: str = 'auto',
-    input_hw: tuple[int, int] | None = None,
+    input_hw: Size,
 ) -> Engine:
-    """Return an engine that may serve a robot: checked on the golden frame, never long in coming.
+    """Return an engine that may serve a robot: ready at once, checked on the golden frame.
 
-    ONNX Runtime, the reference, is returned as it is; anything else as a HandoverEngine, whose
-    `state` and `text` are for the diagnostics. Raises ContractError or EngineError, at once, for
-    what cannot work at all.
+    ONNX Runtime, the reference, is returned as it is; anything else as a HandoverEngine. Raises
+    ContractError or EngineError, at once, for what cannot work at all: a backend that was named
+    but lacks its libraries or its GPU is an error that tells the remedy, not a fallback.
     """
     if backend == REFERENCE:
-        return load_engine(contract_path, backend, threads, precision=precision)
-    engine = HandoverEngine(
-        contract_path, backend, threads, report, precision=precision, input_hw=input_hw
-    )
-    engine.wait(PATIENCE_S)
-    return engine
+        engine = load_engine(contract_path, backend, threads, precision=precision)
+        warm_up(engine, input_hw)
+        return engine
+    if backend != 'auto':
+        probe(backend, precision)
+
+    def stand_in() -> Engine:
+        engine = load_engine(contract_path, REFERENCE, threads)
+        warm_up(engine, input_hw)
+        return engine
+
+    def make(hw: Size, report: Report) -> tuple[Engine, Verdict]:
+        return load_checked(
+            contract_path, backend, threads, precision=precision, input_hw=hw, report=report
+        )
+
+    return HandoverEngine(f'backend {backend}', stand_in, make, input_hw, report)
+
+
+def warm_up(engine: Engine, input_hw: Size) -> None:
+    """Run the engine once for each set of outputs that topics ask for.
+
+    Engines prepare themselves for a set of outputs when it is first asked for, which would make
+    a frame late.
+    """
+    blank = np.zeros((1, *input_hw, 3), np.uint8)
+    for outputs in (OUTPUTS, OUTPUTS[:2], OUTPUTS[1:2]):
+        engine.run(blank, outputs)
 
 
 class HandoverEngine:
-    """An Engine: ONNX Runtime at first, the wanted backend once it is ready and has passed.
+    """An Engine: a stand-in at first, the wanted one once it is made and has passed its check.
 
-    state   'building', 'ready', or 'refused' (then ONNX Runtime stays): for the diagnostics.
-    text    the reason behind the state, one line.
+    The change happens between two calls of `run`. Where the wanted engine holds for one image
+    size only (its attribute `one_size` is true), an image of another size is served by the
+    stand-in again until the engine for that size is made. One that was refused is not tried
+    again. Thread safe: runs take turns.
+
+    state   BUILDING, READY, or REFUSED (then the stand-in goes on): for the diagnostics.
+    text    what is behind the state, one line.
+    backend, device, precision  of the engine that serves now.
     """
 
     def __init__(
-        self,
-        contract_path: Path,
-        backend: str,
-        threads: int,
-        report: Report,
-        *,
-        precision: str = 'auto',
-        input_hw: tuple[int, int] | None = None,
+        self, name: str, stand_in: Callable[[], Engine], make: Make, input_hw: Size, report: Report
     ) -> None:
-        """Load ONNX Runtime and start building. Raises EngineError at once, naming the remedy,
-        when a backend that was named lacks its libraries or its GPU."""
-        if backend != 'auto':
-            chosen_precision(backend, precision)
-            probe(backend)
-        self._now = load_engine(contract_path, REFERENCE, threads)
-        self._next: Engine | None = None
-        self._closed = False
-        self._lock = threading.Lock()
+        """Load the stand-in and begin to make the wanted engine, `name`, in the background."""
+        self._name = name
+        self._load_stand_in = stand_in
+        self._make = make
         self._report = report
-        self.contract = self._now.contract
-        self.backend, self.device = self._now.backend, self._now.device
-        self.precision = 'fp32'
-        self.state, self.text = 'building', f'{backend} is being made ready; {REFERENCE} serves'
-        self._builder = threading.Thread(
-            target=self._build,
-            args=(contract_path, backend, threads, precision, input_hw),
-            name='engine build',
-            daemon=True,
-        )
-        self._builder.start()
+        self._stand_in: Engine | None = stand_in()
+        self._ready: dict[Size | None, Engine] = {}
+        self._closed = False
+        self._turn = threading.Lock()
+        self._settled = threading.Event()
+        self._until_s = time.monotonic() + PATIENCE_S
+        self.contract = self._stand_in.contract
+        self._show(self._stand_in)
+        self.state = self.text = ''
+        self._begin(input_hw)
+
+    @property
+    def patience_left_s(self) -> float:
+        """Seconds that a caller who is not in a hurry should still `wait`; 0 = no longer."""
+        return 0.0 if self._settled.is_set() else max(0.0, self._until_s - time.monotonic())
 
     def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
-        """See Engine.run. The change of engine happens between two calls."""
-        self._take_over()
-        return self._now.run(image, outputs)
+        """See Engine.run."""
+        check_image(image, self.contract)
+        with self._turn:
+            return self._engine((image.shape[1], image.shape[2])).run(image, outputs)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the wanted engine is ready or refused; False if it took longer.
-
-        For the thread that also calls `run`.
-        """
-        self._builder.join(timeout_s)
-        self._take_over()
-        return not self._builder.is_alive()
+        """Wait until the wanted engine is ready, refused or closed; False if it took longer."""
+        return self._settled.wait(timeout_s)
 
     def close(self) -> None:
-        """See Engine.close. A build that still runs ends by itself and is thrown away."""
-        with self._lock:
+        """See Engine.close. A build that still runs ends by itself: its engine stays in the cache
+        and is not used here."""
+        with self._turn:
             self._closed = True
-            new, self._next = self._next, None
-        self._now.close()
-        if new is not None:
-            new.close()
+            for engine in [*self._ready.values(), *([self._stand_in] if self._stand_in else [])]:
+                engine.close()
+            self._ready.clear()
+            self._stand_in = None
+        self._settled.set()
 
-    def _take_over(self) -> None:
-        with self._lock:
-            new, self._next = self._next, None
-        if new is not None:
-            self._now.close()
-            self._now = new
-            self.backend, self.device = new.backend, new.device
-            self.precision = str(getattr(new, 'precision', 'fp32'))
+    def _engine(self, hw: Size) -> Engine:
+        if self._closed:
+            raise EngineError('the engine was closed; load it again before running it')
+        engine = self._ready.get(hw) or self._ready.get(None)
+        if engine is None:
+            if self.state == READY:
+                self._begin(hw)
+            engine = self._stand_in = self._stand_in or self._load_stand_in()
+        self._show(engine)
+        return engine
 
-    def _build(
-        self,
-        contract_path: Path,
-        backend: str,
-        threads: int,
-        precision: str,
-        input_hw: tuple[int, int] | None,
-    ) -> None:
+    def _show(self, engine: Engine) -> None:
+        self.backend, self.device = engine.backend, engine.device
+        self.precision = str(getattr(engine, 'precision', 'fp32'))
+
+    def _begin(self, hw: Size) -> None:
+        self._settled.clear()
+        size = f'{hw[1]}x{hw[0]}'
+        self.state = BUILDING
+        self.text = f'{REFERENCE} serves; {self._name} is being made ready for {size}'
+        build = partial(self._build, hw)
+        threading.Thread(target=build, name=f'engine build {size}', daemon=True).start()
+
+    def _build(self, hw: Size) -> None:
+        verdict = Verdict(False, 'an unforeseen error ended it; the traceback is in the log')
+        made = None
         try:
-            engine, verdict = load_checked(
-                contract_path,
-                backend,
-                threads,
-                precision=precision,
-                input_hw=input_hw,
-                report=self._report,
-            )
+            with _builds:
+                if self._closed:
+                    return
+                made, verdict = self._make(hw, self._hear)
+                if verdict.passed:
+                    warm_up(made, hw)
         except LightdepthError as error:
-            self.state, self.text = 'refused', f'{backend} failed: {error}'
-            self._report(f'{self.text}. {REFERENCE} goes on.')
-            return
-        with self._lock:
+            verdict = Verdict(False, str(error))
+        finally:
+            self._settle(hw, made, verdict)
+
+    def _hear(self, line: str) -> None:
+        """Pass on what the making of the engine reports, to the log and to the diagnostics."""
+        if not self._closed:
+            self.text = f'{REFERENCE} serves; {line}'
+            self._report(line)
+
+    def _settle(self, hw: Size, made: Engine | None, verdict: Verdict) -> None:
+        with self._turn:
             wanted = verdict.passed and not self._closed
-            if wanted:
-                self._next = engine
-        if not wanted:
-            engine.close()
-        self.state, self.text = 'ready' if verdict.passed else 'refused', verdict.text
-        self._report(self.text if wanted else f'{self.text}. {REFERENCE} goes on.')
+            if made is not None and wanted:
+                self._hand_over(hw, made)
+            elif made is not None:
+                made.close()
+            if not self._closed:
+                self._conclude(verdict)
+        self._settled.set()
+
+    def _hand_over(self, hw: Size, engine: Engine) -> None:
+        while len(self._ready) >= KEPT_SIZES:
+            self._ready.pop(next(iter(self._ready))).close()
+        self._ready[hw if getattr(engine, 'one_size', False) else None] = engine
+        self._show(engine)
+        if self._stand_in is not None:
+            self._stand_in.close()
+            self._stand_in = None
+
+    def _conclude(self, verdict: Verdict) -> None:
+        if verdict.passed:
+            self.state, self.text = READY, '; '.join(filter(None, (verdict.why, verdict.text)))
+            self._report(f'{self.backend} {self.precision} serves from now on: {verdict.text}')
+        else:
+            self.state = REFUSED
+            self.text = f'{self._name} was refused, {REFERENCE} serves: {verdict.text}'
+            self._report(f'warning: {self.text}')

@@ -4,13 +4,14 @@ drive a robot; one that does not is refused and ONNX Runtime takes over."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lightdepth_ros.engines import Engine, Report, chosen_precision, load_engine
+from lightdepth_ros.engines import Engine, Report, load_engine
 from lightdepth_ros.errors import EngineError
 
 REFERENCE = 'onnxruntime'
@@ -47,10 +48,12 @@ layer in the wrong type) is far outside."""
 
 @dataclass(frozen=True)
 class Verdict:
-    """Result of one comparison. text: one line for the log and the diagnostics."""
+    """Result of one comparison. text: one line for the log and the diagnostics. why: the reason
+    for this backend, where `auto` chose it."""
 
     passed: bool
     text: str
+    why: str = ''
 
 
 def golden_image(input_hw: tuple[int, int]) -> np.ndarray:
@@ -139,14 +142,19 @@ def load_checked(
     The verdict tells which happened: `passed` is False when the engine returned is the fallback.
     A backend that cannot run at all is still an EngineError: the user named it.
     """
+    options: dict[str, Any] = {'precision': precision, 'input_hw': input_hw, 'report': report}
+    why = ''
+    if backend == 'auto':
+        from lightdepth_ros.engines.choose import choose  # which needs `compare`
+
+        engine, choice = choose(contract_path, threads, **options)
+        why = choice.reason
+    else:
+        engine = load_engine(contract_path, backend, threads, **options)
+    if engine.backend == REFERENCE:
+        return engine, Verdict(True, f'{REFERENCE} is the reference itself', why)
     reference = load_engine(contract_path, REFERENCE, threads)
-    if backend == REFERENCE:
-        chosen_precision(backend, precision)
-        return reference, Verdict(True, f'{REFERENCE} is the reference itself')
-    engine = load_engine(
-        contract_path, backend, threads, precision=precision, input_hw=input_hw, report=report
-    )
     verdict = compare(engine, reference, input_hw)
     spare = reference if verdict.passed else engine
     spare.close()
-    return (engine if verdict.passed else reference), verdict
+    return (engine if verdict.passed else reference), dataclasses.replace(verdict, why=why)

@@ -16,6 +16,7 @@ from lightdepth_ros.counters import (
     WAITING_FOR_CAMERA_INFO,
     Snapshot,
 )
+from lightdepth_ros.engine_handover import BUILDING, REFUSED
 
 OK, WARN, ERROR = 0, 1, 2
 """As in diagnostic_msgs/DiagnosticStatus."""
@@ -58,12 +59,13 @@ class Health:
 
 def verdict(health: Health) -> tuple[int, str]:
     """Return level and message of a stream: the worst thing that is going on."""
-    if health.complaint:
-        return ERROR, health.complaint
+    note = health.model.get('engine_note', '')
+    refused = health.model.get('engine') == REFUSED and note
+    broken = health.complaint or (health.state == 'active' and health.silence) or refused
+    if broken:
+        return ERROR, broken
     if health.state != 'active':
         return WARN, f'{health.state}: no image is processed'
-    if health.silence:
-        return ERROR, health.silence
     dropped = {reason: n for reason, n in health.news.items() if n and reason in LOUD}
     if dropped:
         counts = ', '.join(f'{reason} {n}' for reason, n in dropped.items())
@@ -71,6 +73,8 @@ def verdict(health: Health) -> tuple[int, str]:
     if health.mismatches:
         topics = ', '.join(f'{topic} ({what})' for topic, what in health.mismatches.items())
         return WARN, f'QoS does not fit on {topics}: set qos_overrides here or the QoS there'
+    if health.model.get('engine') == BUILDING:
+        return WARN, note
     if not any(health.subscribers.values()):
         return OK, 'idle: nobody subscribes to an output'
     return OK, f'{health.counters.rate_out_hz:.1f} frames/s'

@@ -7,11 +7,10 @@ import dataclasses
 import threading
 from pathlib import Path
 
-import numpy as np
-
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, load_contract, model_name
-from lightdepth_ros.engines import OUTPUTS, Engine, Report, load_engine
+from lightdepth_ros.engine_handover import HandoverEngine, serving_engine
+from lightdepth_ros.engines import Engine, Report
 from lightdepth_ros.errors import ConfigError, ContractError, EngineError
 from lightdepth_ros.loading import contract_path, perception_of
 from lightdepth_ros.perception import Perception
@@ -54,7 +53,8 @@ class ModelSet:
 
     def loaded(self, config: NodeConfig) -> bool:
         """Return whether `perception` would answer at once."""
-        return config.output_resolution in self._engines
+        engine = self._engines.get(config.output_resolution)
+        return engine is not None and _patience_left_s(engine) == 0
 
     def resolutions(self, config: NodeConfig) -> list[str]:
         """Return the output resolutions that `config` may use, from fine to coarse.
@@ -94,11 +94,14 @@ class ModelSet:
             )
         return contract
 
-    def perception(self, config: NodeConfig) -> Perception:
-        """Return the model for `config`, loaded and warmed up.
+    def start(self, config: NodeConfig) -> Engine:
+        """Return the engine for `config`, which serves at once; a better one may be on its way.
 
         Raises ConfigError, ContractError or EngineError.
         """
+        engine = self._engines.get(config.output_resolution)
+        if engine is not None:  # then nobody waits for another one to be loaded
+            return engine
         with self._loading:
             if self.closed:
                 raise EngineError('the models were freed meanwhile')
@@ -107,6 +110,18 @@ class ModelSet:
                 self.check(config)
                 engine = self._load(config)
                 self._engines[config.output_resolution] = engine
+        return engine
+
+    def perception(self, config: NodeConfig) -> Perception:
+        """Return the model for `config`, loaded and warmed up.
+
+        Gives an engine that is still being made a few seconds, so that few starts begin with the
+        slower stand-in; not where `loaded`. Raises ConfigError, ContractError or EngineError.
+        """
+        engine = self.start(config)
+        patience_s = _patience_left_s(engine)
+        if isinstance(engine, HandoverEngine) and patience_s > 0:
+            engine.wait(patience_s)
         return perception_of(config, engine)
 
     def close(self) -> None:
@@ -118,16 +133,14 @@ class ModelSet:
             self._engines.clear()
 
     def _load(self, config: NodeConfig) -> Engine:
-        engine = load_engine(
+        return serving_engine(
             exit_path(config),
             config.backend,
             config.threads,
+            self._report,
             precision=config.precision,
             input_hw=config.input_hw,
-            report=self._report,
         )
-        warm_up(engine, config)
-        return engine
 
 
 def at_resolution(config: NodeConfig, name: str) -> NodeConfig:
@@ -135,12 +148,5 @@ def at_resolution(config: NodeConfig, name: str) -> NodeConfig:
     return dataclasses.replace(config, output_resolution=name)
 
 
-def warm_up(engine: Engine, config: NodeConfig) -> None:
-    """Run the engine once for each set of outputs that topics ask for.
-
-    Engines prepare themselves for a set of outputs when it is first asked for, which would make
-    a frame late.
-    """
-    blank = np.zeros((1, *config.input_hw, 3), np.uint8)
-    for outputs in (OUTPUTS, OUTPUTS[:2], OUTPUTS[1:2]):
-        engine.run(blank, outputs)
+def _patience_left_s(engine: Engine) -> float:
+    return engine.patience_left_s if isinstance(engine, HandoverEngine) else 0.0

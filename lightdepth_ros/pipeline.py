@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.engine_handover import READY
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.model_set import ModelSet, at_resolution
 from lightdepth_ros.pacing import ResolutionPacer
@@ -28,12 +29,15 @@ class Pipeline:
         stride = engine.contract.stride
         height, width = self.config.input_hw
         about = '' if self.config.fit != 'adapt' else 'about '
+        note = str(getattr(engine, 'text', ''))
         return {
             'model': engine.contract.onnx_file,
             'output_resolution': engine.contract.exit,
             'backend': engine.backend,
             'device': engine.device,
             'precision': getattr(engine, 'precision', 'fp32'),
+            'engine': str(getattr(engine, 'state', READY)),
+            **({'engine_note': note} if note else {}),
             'input': f'{about}{width}x{height}',
             'output': f'{about}{width // stride}x{height // stride}',
         }
@@ -62,8 +66,7 @@ class Switcher:
         self._pacer: ResolutionPacer | None = None
         self._taking_over = threading.Lock()
         names = models.resolutions(config)
-        for name in names:
-            models.perception(at_resolution(config, name))
+        self._get_ready(config, names)
         self.current = self._pipeline(config, names)
 
     def change(self, config: NodeConfig) -> None:
@@ -98,17 +101,22 @@ class Switcher:
 
     def _load(self, config: NodeConfig, names: list[str]) -> None:
         try:
-            for name in names:
-                self._models.perception(at_resolution(config, name))
+            self._get_ready(config, names)
+            if self._config.output_resolution == config.output_resolution:
+                self._take_over(self._config, names)
         except LightdepthError as error:
             if not self._models.closed:
                 self._complain(
                     f'output_resolution {config.output_resolution} cannot be loaded, so '
                     f'{self.current.config.output_resolution} goes on: {error}'
                 )
-            return
-        if self._config.output_resolution == config.output_resolution:
-            self._take_over(self._config, names)
+
+    def _get_ready(self, config: NodeConfig, names: list[str]) -> None:
+        """Load the models, all at once: those that have to be built are waited for together."""
+        for name in names:
+            self._models.start(at_resolution(config, name))
+        for name in names:
+            self._models.perception(at_resolution(config, name))
 
     def _take_over(self, config: NodeConfig, names: list[str]) -> None:
         with self._taking_over:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import ctypes
 import enum
 import functools
+import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +25,8 @@ UNREADABLE = b'made by another driver'
 
 
 class FakeCuda:
-    """cuda.bindings.runtime on host memory. `live` holds what was allocated and not yet freed."""
+    """cuda.bindings.runtime on host memory. `live` holds what was allocated and not yet freed;
+    `fault`, if set, spoils the results of every engine."""
 
     cudaStreamNonBlocking = 1
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
@@ -32,9 +35,19 @@ class FakeCuda:
     def __init__(self, *, gpus: int = 1, can_capture: bool = True) -> None:
         self.gpus, self.can_capture = gpus, can_capture
         self.live: dict[int, Any] = {}
-        self.recording: list[Any] | None = None
+        self.fault: Callable[[dict[str, np.ndarray]], None] | None = None
+        self._capture = threading.local()
         self.graph_launches = 0
         self.calls: list[str] = []
+
+    @property
+    def recording(self) -> list[Any] | None:
+        """What this thread captures; other threads go on, as in CUDA's thread local mode."""
+        return getattr(self._capture, 'actions', None)
+
+    @recording.setter
+    def recording(self, actions: list[Any] | None) -> None:
+        self._capture.actions = actions
 
     def do(self, name: str, action: Any) -> None:
         """Do what a stream would be given: now, or later if a graph is being captured."""
@@ -177,7 +190,10 @@ class FakeEngine:
     def compute(self) -> None:
         names = [v.name for v in self.graph.output]
         arrays = self.session.run(names, {'image': self.memory('image').copy()})
-        for name, array in zip(names, arrays, strict=True):
+        found = dict(zip(names, arrays, strict=True))
+        if self.cuda.fault is not None:
+            self.cuda.fault(found)
+        for name, array in found.items():
             self.memory(name)[...] = array
 
 
@@ -200,7 +216,7 @@ class Builder:
     """trt.Builder. The network it creates is a place for the model."""
 
     def __init__(self, trt: Any, log: Any) -> None:
-        self.trt = trt
+        self.trt, self.log = trt, log
         trt.flags = {'TF32'}
 
     def create_network(self, flags: int) -> Any:
@@ -210,8 +226,12 @@ class Builder:
     def create_builder_config(self) -> Config:
         return Config(self.trt)
 
-    def build_serialized_network(self, network: Any, config: Any) -> bytes:
+    def build_serialized_network(self, network: Any, config: Any) -> bytes | None:
         self.trt.builds += 1
+        assert self.trt.gate.wait(60)
+        if self.trt.fails:
+            self.log.log(Logger.Severity.ERROR, 'stand-in: no tactic')
+            return None
         return bytes(network.model)
 
 
@@ -244,8 +264,11 @@ class Runtime:
 def fake_trt(cuda: FakeCuda, *, version: str = '11.0.0') -> Any:
     """Return a module-like stand-in; before version 9 it is weakly typed, as TensorRT was.
 
-    `builds` counts the engines built; `flags` holds the builder flags set for the last one.
+    `builds` counts the engines begun; `flags` holds the builder flags set for the last one. A
+    build waits while `gate` is closed, and gives nothing when `fails` is set.
     """
+    gate = threading.Event()
+    gate.set()
     weak = int(version.split('.')[0]) < 9
     flags = {'EXPLICIT_BATCH': 0} if weak else {'STRONGLY_TYPED': 1}
     names = ('TF32', 'FP16', 'INT8') if weak else ('TF32',)
@@ -253,6 +276,8 @@ def fake_trt(cuda: FakeCuda, *, version: str = '11.0.0') -> Any:
         __name__='tensorrt',
         __version__=version,
         builds=0,
+        gate=gate,
+        fails=False,
         flags=set(),
         ILogger=Logger,
         OnnxParser=Parser,

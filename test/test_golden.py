@@ -3,91 +3,22 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import types
-
 import numpy as np
 import pytest
+from broken_engine import (
+    FAULTS,
+    BrokenEngine,
+    put_in_place,
+    swapped_channels,
+)
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import engine_handover, engines
-from lightdepth_ros.engine_handover import HandoverEngine, serving_engine
+from lightdepth_ros import engines
 from lightdepth_ros.engines import choose as choosing
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.engines.choose import choose, fastest
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.golden import BOUNDS, compare, golden_image, judge, load_checked
-
-
-class BrokenEngine:
-    """ONNX Runtime with a fault put in after it."""
-
-    backend = 'broken'
-    device = 'CPU, broken on purpose'
-
-    def __init__(self, contract_path, fault=None, precision='fp32') -> None:
-        self.inner = load_engine(contract_path, 'onnxruntime', 1)
-        self.contract = self.inner.contract
-        self.fault = fault or (lambda found: None)
-        self.precision = precision
-        self.closed = False
-
-    def run(self, image, outputs=engines.OUTPUTS):
-        found = self.inner.run(image, outputs)
-        self.fault(found)
-        return found
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def swapped_channels(found):
-    found['depth'][...] = found['depth'][:, ::-1]
-
-
-def two_percent_too_far(found):
-    found['depth'] *= 1.02
-
-
-def one_pixel_far_off(found):
-    found['depth'][0, 0, 0] *= 1.5
-
-
-def other_labels(found):
-    found['label'][:, :, ::20] += 1
-
-
-def not_finite(found):
-    found['depth'][0, 0, 0] = np.nan
-
-
-def smaller(found):
-    found['depth'] = found['depth'][:, ::2, ::2]
-
-
-def no_confidence(found):
-    found['confidence'][...] = 0
-
-
-def fails(found):
-    raise EngineError('out of memory')
-
-
-FAULTS = [
-    swapped_channels, two_percent_too_far, one_pixel_far_off, other_labels, not_finite, smaller,
-    no_confidence, fails,
-]  # fmt: skip
-
-
-def put_in_place(monkeypatch, name: str, load) -> None:
-    """Add a backend `name` whose module is a stand-in with the given `load`."""
-    module = types.ModuleType(f'standin_{name}')
-    module.load = load
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(engines.ENGINES, name, module.__name__)
-    monkeypatch.setitem(engines.PRECISIONS, name, ('fp32',))
-    monkeypatch.setitem(engines.INSTALL, name, f'pip install {name}')
 
 
 @pytest.fixture
@@ -184,107 +115,6 @@ def test_backend_that_cannot_run_at_all_is_an_error_and_no_fallback(tiny, monkey
     put_in_place(monkeypatch, 'sound', load)
     with pytest.raises(EngineError, match='pip install sound'):
         load_checked(tiny, 'sound')
-
-
-# Handing over while frames are served.
-
-
-def test_onnxruntime_serves_until_the_engine_is_ready_and_passed(tiny, monkeypatch):
-    gate = threading.Event()
-
-    def load(*_):
-        assert gate.wait(20)
-        return BrokenEngine(tiny)
-
-    put_in_place(monkeypatch, 'slow', load)
-    reports = []
-    engine = HandoverEngine(tiny, 'slow', 1, reports.append)
-    image = golden_image((64, 96))
-    before = engine.run(image)
-    assert (engine.state, engine.backend) == ('building', 'onnxruntime')
-    gate.set()
-    assert engine.wait(20)
-    after = engine.run(image)
-    assert (engine.state, engine.backend) == ('ready', 'broken')
-    assert engine.device == 'CPU, broken on purpose'
-    np.testing.assert_array_equal(before['depth'], after['depth'])
-    engine.close()
-
-
-@pytest.mark.parametrize('load_fails', [True, False])
-def test_refused_engine_never_serves_a_frame(tiny, monkeypatch, load_fails):
-    def load(*_):
-        if load_fails:
-            raise EngineError('no memory')
-        return BrokenEngine(tiny, two_percent_too_far)
-
-    put_in_place(monkeypatch, 'bad', load)
-    reports = []
-    engine = HandoverEngine(tiny, 'bad', 1, reports.append)
-    assert engine.wait(20)
-    engine.run(golden_image((64, 96)))
-    assert (engine.state, engine.backend) == ('refused', 'onnxruntime')
-    assert ('no memory' if load_fails else 'depth differs by 2.00%') in engine.text
-    assert 'onnxruntime goes on' in reports[-1]
-    engine.close()
-
-
-def test_engine_that_gets_ready_after_close_is_closed_too(tiny, monkeypatch):
-    gate = threading.Event()
-    made = []
-
-    def load(*_):
-        assert gate.wait(20)
-        made.append(BrokenEngine(tiny))
-        return made[-1]
-
-    put_in_place(monkeypatch, 'slow', load)
-    engine = HandoverEngine(tiny, 'slow', 1, lambda line: None)
-    engine.close()
-    gate.set()
-    assert engine.wait(20)
-    assert made[0].closed
-
-
-def test_named_backend_without_its_library_is_an_error_at_once(tiny, monkeypatch):
-    monkeypatch.setitem(engines.ENGINES, 'absent', 'no_such_module_anywhere')
-    monkeypatch.setitem(engines.PRECISIONS, 'absent', ('fp32',))
-    monkeypatch.setitem(engines.INSTALL, 'absent', 'pip install absent')
-    with pytest.raises(EngineError, match='pip install absent'):
-        HandoverEngine(tiny, 'absent', 1, lambda line: None)
-
-
-def test_serving_engine_is_ready_at_once_where_that_is_quick(tiny, monkeypatch):
-    put_in_place(monkeypatch, 'quick', lambda *_: BrokenEngine(tiny))
-    engine = serving_engine(tiny, 'quick', 1, lambda line: None)
-    assert (engine.state, engine.backend) == ('ready', 'broken')
-    engine.close()
-    assert serving_engine(tiny, 'onnxruntime', 1, print).backend == 'onnxruntime'
-
-
-def test_serving_engine_does_not_wait_for_a_long_build(tiny, monkeypatch):
-    gate = threading.Event()
-    monkeypatch.setattr(engine_handover, 'PATIENCE_S', 0.05)
-    put_in_place(monkeypatch, 'slow', lambda *_: gate.wait(20) and BrokenEngine(tiny))
-    engine = serving_engine(tiny, 'slow', 1, lambda line: None)
-    assert (engine.state, engine.backend) == ('building', 'onnxruntime')
-    gate.set()
-    assert engine.wait(20)
-    assert engine.backend == 'broken'
-    engine.close()
-
-
-@pytest.mark.parametrize(('backend', 'precision'), [('cuda', 'auto'), ('onnxruntime', 'fp16')])
-def test_serving_engine_refuses_at_once_what_cannot_work(tiny, backend, precision):
-    with pytest.raises(EngineError, match=r'must be one of|offers'):
-        serving_engine(tiny, backend, 1, print, precision=precision)
-
-
-def test_precision_of_the_engine_in_use_is_told(tiny, monkeypatch):
-    put_in_place(monkeypatch, 'half', lambda *_: BrokenEngine(tiny, None, 'bf16'))
-    engine = serving_engine(tiny, 'half', 1, lambda line: None)
-    assert engine.precision == 'bf16'
-    engine.close()
 
 
 # backend: auto

@@ -109,16 +109,17 @@ def load_engine(
     return engine
 
 
-def probe(backend: str) -> None:
-    """Raise EngineError, naming the remedy, if a backend lacks its libraries or its GPU.
+def probe(backend: str, precision: str = 'auto') -> None:
+    """Raise EngineError, naming the remedy, if a backend lacks its libraries, its GPU or a
+    precision that this machine would have to compute in.
 
     Much cheaper than loading a model; what only loading shows is not found here.
     """
-    chosen_precision(backend, 'auto')
+    precision = chosen_precision(backend, precision)
     with _naming_install_line(backend):
         module = importlib.import_module(ENGINES[backend])
         if hasattr(module, 'probe'):
-            module.probe()
+            module.probe(precision)
 
 
 @contextlib.contextmanager

@@ -84,6 +84,11 @@ class OpenVinoEngine:
         return self._core.compile_model(model, 'CPU', self._config).create_infer_request()
 
 
+def probe(precision: str) -> None:
+    """Raise EngineError if OpenVINO cannot compute in `precision` here."""
+    _device_name(ov.Core(), precision)
+
+
 def load(
     contract: ModelContract,
     onnx_path: Path,

@@ -21,6 +21,7 @@ from lightdepth_ros.engines import OUTPUTS, Report, check_image
 from lightdepth_ros.engines.cuda_io import DeviceIo, Gpu, TensorSpec, find_gpu, import_cuda
 from lightdepth_ros.engines.tensorrt_build import (
     cached_plan,
+    check_precision,
     import_tensorrt,
     make_logger,
     plan_key,
@@ -58,6 +59,8 @@ class TensorRtEngine:
     """One model on one GPU."""
 
     backend = 'tensorrt'
+    one_size = True
+    """An image of a size that was not prepared costs a build: see HandoverEngine."""
 
     def __init__(
         self,
@@ -150,10 +153,13 @@ class TensorRtEngine:
         return Plan(engine, context, io)
 
 
-def probe() -> Gpu:
-    """Return the GPU that would be used. Raises EngineError without one, ImportError without the
-    libraries."""
-    import_tensorrt()
+def probe(precision: str = 'fp16') -> Gpu:
+    """Return the GPU that would be used.
+
+    Raises EngineError without one, or where this TensorRT lacks the precision; ImportError
+    without the libraries.
+    """
+    check_precision(import_tensorrt(), precision)
     return find_gpu(import_cuda())
 
 

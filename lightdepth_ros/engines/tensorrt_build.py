@@ -19,6 +19,9 @@ from lightdepth_ros.errors import EngineError
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')
 """Module names, in the order they are tried: on a Jetson only the first exists."""
 
+WEAK_FLAGS = {'fp32': (), 'fp16': ('FP16',), 'bf16': ('BF16',)}
+"""TensorRT 8.6 takes the graph's types as a wish and needs leave to use each of them."""
+
 REPORT_S = 5.0
 WORKSPACE_BYTES = 1 << 30
 """Scratch memory the builder may try tactics with; these networks use a few MB."""
@@ -110,8 +113,10 @@ def build_engine(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     if hasattr(trt.BuilderFlag, 'TF32'):
         config.clear_flag(trt.BuilderFlag.TF32)  # fp32 here means fp32: 13 more mantissa bits
-    if not hasattr(trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED'):
-        _allow_types(trt, config, precision, b'QuantizeLinear' in model)
+    if _weakly_typed(trt):
+        check_precision(trt, precision)
+        for name in WEAK_FLAGS[precision] + ('INT8',) * (b'QuantizeLinear' in model):
+            config.set_flag(getattr(trt.BuilderFlag, name))
     if compute_capability is not None:
         _aim_at(trt, config, compute_capability)
     with telling_progress(report, f'building the {trt.__name__} {trt.__version__} engine'):
@@ -119,6 +124,16 @@ def build_engine(
     if plan is None:
         raise _error('cannot build the engine', log)
     return bytes(plan)
+
+
+def check_precision(trt: Any, precision: str) -> None:
+    """Raise EngineError if this TensorRT cannot compute in `precision`."""
+    flags = WEAK_FLAGS[precision] if _weakly_typed(trt) else ()
+    if not all(hasattr(trt.BuilderFlag, name) for name in flags):
+        raise EngineError(
+            f'precision is {precision}; {trt.__name__} {trt.__version__} does not offer it. '
+            'Use fp16 or fp32.'
+        )
 
 
 def make_logger(trt: Any) -> Any:
@@ -163,16 +178,8 @@ def _aim_at(trt: Any, config: Any, compute_capability: str) -> None:
     config.set_compute_capability(getattr(kinds, name), 0)
 
 
-def _allow_types(trt: Any, config: Any, precision: str, quantized: bool) -> None:
-    """TensorRT 8.6 takes the graph's types as a wish and needs leave to use each of them."""
-    wanted = {'fp32': [], 'fp16': ['FP16'], 'bf16': ['BF16']}[precision]
-    for name in wanted + ['INT8'] * quantized:
-        if not hasattr(trt.BuilderFlag, name):
-            raise EngineError(
-                f'precision is {precision}; {trt.__name__} {trt.__version__} does not offer it. '
-                'Use fp16 or fp32.'
-            )
-        config.set_flag(getattr(trt.BuilderFlag, name))
+def _weakly_typed(trt: Any) -> bool:
+    return not hasattr(trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED')
 
 
 def _error(what: str, log: Any) -> EngineError:
