@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from ros_harness import OUTPUT_TYPES, NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
@@ -213,8 +213,37 @@ def test_consumer_with_another_qos_is_named_in_diagnostics(node, peer):
         peer.send(image, info)
         return peer.new_diagnostics().message
 
-    peer.spin_until(lambda: 'QoS does not fit' in message(), 'the mismatch in diagnostics')
-    assert '/depth/preview' in message()
+    why = 'QoS does not fit on /depth/preview: a subscriber asks for a durability that this node'
+    remedy = 'qos_overrides./depth/preview.publisher.durability transient_local'
+    peer.spin_until(lambda: why in message(), 'the mismatch in diagnostics')
+    assert remedy in message()
+    assert why in node.log
+    assert remedy in node.log
+
+
+def test_camera_with_another_qos_is_named_as_the_reason_of_silence(models, ros_env):
+    override = ['-p', 'qos_overrides./front/image.subscription.reliability:=reliable']
+    arguments = ['-r', '__ns:=/front', *override]
+    with (
+        NodeProcess(ros_env, *arguments, model=str(models)) as node,
+        Peer('/front', '/front/depth_node') as peer,
+    ):
+        camera = peer.node.create_publisher(Image, 'image', qos_profile_sensor_data)
+        why = 'QoS does not fit on /front/image: this node asks for a reliability that a publisher'
+        node.wait_for(why)
+
+        def messages() -> list[str]:
+            peer.new_diagnostics()  # of whichever node: others are in this domain too
+            return [s.message for array in peer.received['/diagnostics'] for s in array.status]
+
+        remedy = 'qos_overrides./front/image.subscription.reliability best_effort'
+        peer.spin_until(
+            lambda: any(
+                m.startswith('no image for') and why in m and remedy in m for m in messages()
+            ),
+            'the mismatch in diagnostics',
+        )
+        assert camera.get_subscription_count() == 0
 
 
 def test_silence_is_explained(node, peer):
@@ -359,20 +388,20 @@ def test_auto_resolution_steps_down_while_frames_are_late(models, ros_env):
 SLOW_START = """
 import sys, time
 from lightdepth_ros import model_set
-def load_engine(*args, **kwargs):
-    print('building the engine', flush=True)
+def serving_engine(*args, **kwargs):
+    print('loading the engine', flush=True)
     time.sleep(600)
-model_set.load_engine = load_engine
+model_set.serving_engine = serving_engine
 from lightdepth_ros.depth_node import main
 sys.exit(main())
 """
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_in_the_middle_of_an_engine_build_ends_the_node_with_zero(models, ros_env, number):
+def test_signal_in_the_middle_of_loading_ends_the_node_with_zero(models, ros_env, number):
     command = [sys.executable, '-c', SLOW_START]
     with NodeProcess(ros_env, command=command, model=str(models)) as node:
-        node.wait_for('building the engine')
+        node.wait_for('loading the engine')
         code, seconds = node.stop(number)
         assert code == 0, node.log
         assert seconds < QUICK_S
