@@ -15,6 +15,14 @@ COMMANDS = {
         'lightdepth_ros.cli_predict',
         'depth, labels and point clouds of a picture, a folder or a video',
     ),
+    'bag': (
+        'lightdepth_ros.cli_bag',
+        'the same for a recorded drive: a ROS 2 bag in, a bag with all outputs of the node out',
+    ),
+    'scale': (
+        'lightdepth_ros.cli_scale',
+        'measure depth_scale, by tape, lidar or camera height, and write it for the node',
+    ),
     'bench': (
         'lightdepth_ros.cli_bench',
         'how fast each engine is here, and how near to what the machine can do',
