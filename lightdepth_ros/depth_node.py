@@ -87,7 +87,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         for camera in self._config.cameras:
             transport = self._config.image_transport
             self._streams.append(topics.open_stream(self, camera, transport, self._voice))
-            self._label_infos.append(topics.open_label_info(self, camera))
+            self._label_infos.append(topics.open_label_info(self, camera, self._voice))
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
@@ -168,7 +168,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
                 stream.counters.drop(counters.REPLACED)
 
         transport = self._config.image_transport
-        self._inputs += topics.subscribe(self, stream, transport, on_image)
+        self._inputs += topics.subscribe(self, stream, transport, on_image, self._voice)
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None

@@ -112,5 +112,7 @@ class Reporter:
         silent_s = now_s - stream.last_sign_s
         if silent_s < SILENT_S:
             return ''
-        offers = offers_on(self._node, stream.image_topic)
-        return explain_silence(stream.image_topic, stream.image_type, silent_s, offers)
+        topic = stream.image_topic
+        offers = offers_on(self._node, topic)
+        mismatch = stream.mismatches.get(topic, '')
+        return explain_silence(topic, stream.image_type, silent_s, offers, mismatch)

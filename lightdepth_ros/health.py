@@ -26,6 +26,10 @@ PREFIXES = {
     'qos_mismatches': 'QoS mismatch on ',
 }
 
+ASKED_FOR = {'reliability': 'reliable', 'durability': 'transient_local'}
+OFFERED = {'reliability': 'best_effort', 'durability': 'volatile'}
+"""What can be set here so that every subscriber, or every publisher, fits."""
+
 SILENT_S = 2.0
 """An image topic quiet for longer is reported."""
 LOUD = (BAD_IMAGE, BAD_CAMERA_INFO, ENGINE_ERROR, NOT_CALIBRATED, WAITING_FOR_CAMERA_INFO)
@@ -40,7 +44,7 @@ class Health:
     news         drops by reason since the last report.
     subscribers  number of subscriptions of each output topic.
     complaint    why the node as a whole does not work; empty if it does.
-    mismatches   topics on which somebody's QoS does not fit ours, and how.
+    mismatches   topics on which somebody's QoS does not fit ours -> explain_mismatch.
     silence      why no image comes; empty if one does.
     """
 
@@ -71,8 +75,7 @@ def verdict(health: Health) -> tuple[int, str]:
         counts = ', '.join(f'{reason} {n}' for reason, n in dropped.items())
         return WARN, f'frames dropped: {counts}. {health.last_error}'.strip()
     if health.mismatches:
-        topics = ', '.join(f'{topic} ({what})' for topic, what in health.mismatches.items())
-        return WARN, f'QoS does not fit on {topics}: set qos_overrides here or the QoS there'
+        return WARN, ' '.join(health.mismatches.values())
     if health.model.get('engine') == BUILDING:
         return WARN, note
     if not any(health.subscribers.values()):
@@ -133,16 +136,44 @@ class Offer:
     qos: str
 
 
+def explain_mismatch(topic: str, policy: str, count: int, publishing: bool) -> str:
+    """Say whose QoS does not fit ours and what to set where.
+
+    policy: its name, as in `qos_overrides`. count: how often that was seen. publishing: we publish
+    the topic and somebody subscribes; else the other way round.
+    """
+    if publishing:
+        start = (
+            f'QoS does not fit on {topic}: a subscriber asks for a {policy} that this node does '
+            'not offer, and gets nothing'
+        )
+        entity, value = 'publisher', ASKED_FOR.get(policy)
+    else:
+        start = (
+            f'QoS does not fit on {topic}: this node asks for a {policy} that a publisher does '
+            'not offer, and gets nothing from it'
+        )
+        entity, value = 'subscription', OFFERED.get(policy)
+    seen = f' (seen {count} times)' if count > 1 else ''
+    here = f', or start this node with qos_overrides.{topic}.{entity}.{policy} {value}'
+    return f'{start}{seen}. Change {policy} there{here if value else ""}.'
+
+
 def explain_silence(
-    topic: str, message_type: str, silent_s: float, offers: Sequence[Offer]
+    topic: str, message_type: str, silent_s: float, offers: Sequence[Offer], mismatch: str = ''
 ) -> str:
-    """Say why no image of `message_type` comes on `topic`, where `offers` are made."""
+    """Say why no image of `message_type` comes on `topic`, where `offers` are made.
+
+    mismatch: what `explain_mismatch` said of the topic.
+    """
     start = f'no image for {silent_s:.0f} s on {topic}: '
     if not offers:
         return (
             f'{start}nobody publishes there. Start the camera driver, or remap: '
             '--ros-args -r image:=/your/image/topic'
         )
+    if mismatch:
+        return f'{start}{mismatch}'
     right = [offer for offer in offers if offer.message_type == message_type]
     if not right:
         types = ', '.join(sorted({offer.message_type for offer in offers}))

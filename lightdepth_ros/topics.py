@@ -22,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header, String
 
 from lightdepth_ros.classes import SemanticClass
+from lightdepth_ros.health import explain_mismatch
 from lightdepth_ros.messages import classes_to_label_info
 from lightdepth_ros.outputs import OUTPUTS
 from lightdepth_ros.stream import Stream
@@ -132,7 +133,7 @@ def open_stream(node: LifecycleNode, camera: str, transport: str, voice: Voice) 
     for output in OUTPUTS:
         topic = prefix + output.topic
         message_type = MESSAGE_TYPES[output.message_type]
-        publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches)
+        publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches, voice)
         publishers[output.topic] = OpenPublisher(publisher, node.context.ok)
     name = node.get_fully_qualified_name()
     return Stream(
@@ -154,11 +155,11 @@ def close_stream(node: LifecycleNode, stream: Stream) -> None:
             node.destroy_lifecycle_publisher(publisher.publisher)
 
 
-def open_label_info(node: LifecycleNode, camera: str) -> Any:
+def open_label_info(node: LifecycleNode, camera: str, voice: Voice) -> Any:
     """Create the latched publisher of the class names; `label_info` makes its message."""
     topic = f'{camera}/semantic/label_info' if camera else 'semantic/label_info'
     message_type = String if vision_msgs is None else vision_msgs.LabelInfo
-    return _open_publisher(node, message_type, topic, LATCHED, {})
+    return _open_publisher(node, message_type, topic, LATCHED, {}, voice)
 
 
 def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
@@ -190,6 +191,7 @@ def subscribe(
     stream: Stream,
     transport: str,
     on_image: Callable[[Any, int | None], None],
+    voice: Voice,
 ) -> list[Any]:
     """Subscribe to a camera's image and camera_info; return the subscriptions.
 
@@ -206,7 +208,9 @@ def subscribe(
             callback,
             NEWEST_ONLY,
             qos_overriding_options=OVERRIDABLE,
-            event_callbacks=_watch(SubscriptionEventCallbacks, topic, stream.mismatches),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=_noting(topic, False, stream.mismatches, voice)
+            ),
         )
         for message_type, topic, callback in topics
     ]
@@ -228,22 +232,31 @@ def _numbered(on_image: Callable[[Any, int | None], None]) -> Callable[..., None
 
 
 def _open_publisher(
-    node: LifecycleNode, message_type: Any, topic: str, qos: QoSProfile, noted: dict[str, str]
+    node: LifecycleNode,
+    message_type: Any,
+    topic: str,
+    qos: QoSProfile,
+    noted: dict[str, str],
+    voice: Voice,
 ) -> Any:
+    on_incompatible = _noting(node.resolve_topic_name(topic), True, noted, voice)
     return node.create_lifecycle_publisher(
         message_type,
         topic,
         qos,
         qos_overriding_options=OVERRIDABLE,
-        event_callbacks=_watch(PublisherEventCallbacks, node.resolve_topic_name(topic), noted),
+        event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible),
     )
 
 
-def _watch(event_callbacks: Any, topic: str, noted: dict[str, str]) -> Any:
-    """Note in `noted` when somebody on `topic` asks for another QoS than ours."""
+def _noting(
+    topic: str, publishing: bool, noted: dict[str, str], voice: Voice
+) -> Callable[[Any], None]:
+    """Return a callback that notes and logs that somebody's QoS on `topic` does not fit ours."""
 
     def on_incompatible(event: Any) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        noted[topic] = f'{event.total_count} with another {policy.lower()}'
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        noted[topic] = explain_mismatch(topic, policy, event.total_count, publishing)
+        voice.warn_once(f'QoS {topic} {policy}', noted[topic])
 
-    return event_callbacks(incompatible_qos=on_incompatible)
+    return on_incompatible

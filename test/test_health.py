@@ -7,7 +7,17 @@ import json
 import pytest
 
 from lightdepth_ros.counters import FrameCounters
-from lightdepth_ros.health import ERROR, OK, WARN, Health, Offer, explain_silence, numbers, verdict
+from lightdepth_ros.health import (
+    ERROR,
+    OK,
+    WARN,
+    Health,
+    Offer,
+    explain_mismatch,
+    explain_silence,
+    numbers,
+    verdict,
+)
 
 IMAGE = 'sensor_msgs/msg/Image'
 
@@ -47,9 +57,9 @@ def health(**changes) -> Health:
             'frames dropped: bad_image 3. step is 17',
         ),
         (
-            {'mismatches': {'/points': '1 with another durability'}},
+            {'mismatches': {'/points': explain_mismatch('/points', 'durability', 1, True)}},
             WARN,
-            'QoS does not fit on /points (1 with another durability)',
+            'QoS does not fit on /points: a subscriber asks for a durability',
         ),
         ({'silence': 'no image for 3 s'}, ERROR, 'no image for 3 s'),
         ({'model': {'engine': 'ready', 'engine_note': 'tensorrt agrees'}}, OK, 'frames/s'),
@@ -105,3 +115,27 @@ def test_silence_is_told_apart_by_its_cause(offers, sentence):
     text = explain_silence('/image', IMAGE, 3.4, offers)
     assert text.startswith('no image for 3 s on /image: ')
     assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ('policy', 'publishing', 'remedy'),
+    [
+        ('durability', True, 'qos_overrides./t.publisher.durability transient_local.'),
+        ('reliability', True, 'qos_overrides./t.publisher.reliability reliable.'),
+        ('reliability', False, 'qos_overrides./t.subscription.reliability best_effort.'),
+        ('deadline', True, 'Change deadline there.'),
+    ],
+)
+def test_qos_mismatch_names_topic_policy_and_remedy(policy, publishing, remedy):
+    text = explain_mismatch('/t', policy, 3, publishing)
+    assert text.startswith('QoS does not fit on /t: ')
+    assert f'a {policy} that' in text
+    assert '(seen 3 times)' in text
+    assert text.endswith(remedy)
+
+
+def test_silence_by_a_mismatch_is_told_as_such():
+    why = explain_mismatch('/image', 'reliability', 1, publishing=False)
+    offers = [Offer('usb_cam', IMAGE, 'best effort')]
+    text = explain_silence('/image', IMAGE, 3.4, offers, why)
+    assert text == f'no image for 3 s on /image: {why}'

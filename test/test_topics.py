@@ -12,6 +12,9 @@ from std_msgs.msg import String
 
 from lightdepth_ros import topics
 from lightdepth_ros.outputs import OUTPUTS
+from lightdepth_ros.voice import Voice
+
+VOICE = Voice(print, print)
 
 
 class FakeBond:
@@ -59,7 +62,7 @@ def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
     if topics.vision_msgs is None:
         monkeypatch.setattr(topics, 'vision_msgs', SimpleNamespace(LabelInfo=FakeLabelInfo))
     node = FakeNode()
-    topics.open_label_info(node, camera)
+    topics.open_label_info(node, camera, VOICE)
     [(message_type, topic, qos)] = node.opened
     assert message_type is topics.vision_msgs.LabelInfo
     assert topic == f'{prefix}semantic/label_info'
@@ -70,7 +73,7 @@ def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
 def test_label_names_are_a_latched_string_where_it_is_not(monkeypatch):
     monkeypatch.setattr(topics, 'vision_msgs', None)
     node = FakeNode()
-    topics.open_label_info(node, '')
+    topics.open_label_info(node, '', VOICE)
     [(message_type, _, qos)] = node.opened
     assert message_type is String
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
