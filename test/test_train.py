@@ -20,7 +20,7 @@ pytest.importorskip('lightning')
 from lightdepth_ros.contract import load_contract  # noqa: E402
 from lightdepth_ros.engines import load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
-from training import export  # noqa: E402
+from training import export, run_folder  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
 from training.train import train  # noqa: E402
 
@@ -81,6 +81,12 @@ def flags(config: TrainConfig) -> list[str]:
 def test_loss_falls_on_a_learnable_set(tiny_data, tmp_path):
     config = settings(tiny_data, steps=60, val_every=60, save_every=60, lr=5e-3, photometric=0)
     train(config, tmp_path / 'run')
+    rows = list(csv.DictReader((tmp_path / 'run' / 'log' / 'metrics.csv').open()))
+    waits = [float(r['throughput/data_wait']) for r in rows if r.get('throughput/data_wait')]
+    speeds = [float(r['throughput/images_per_s']) for r in rows if r.get('throughput/data_wait')]
+    assert len(waits) > 10
+    assert all(0 < wait < 1 for wait in waits)
+    assert all(speed > 0 for speed in speeds)
     losses = losses_of(tmp_path / 'run')
     assert np.mean(losses[-3:]) < 0.5 * losses[0]
 
@@ -100,7 +106,8 @@ def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    train(config, tmp_path / 'cut')
+    # How it is computed and looked at may change meanwhile.
+    train(settings(tiny_data, steps=8, workers=1, val_every=4, save_every=3), tmp_path / 'cut')
     whole, cut = weights(tmp_path / 'whole'), weights(tmp_path / 'cut')
     for name, value in whole.items():
         torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
@@ -131,8 +138,32 @@ def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_
 
 def test_run_folder_of_another_configuration_is_refused(tiny_data, tmp_path):
     train(settings(tiny_data, steps=2), tmp_path / 'run')
-    with pytest.raises(ConfigError, match='another configuration'):
-        train(settings(tiny_data, steps=3), tmp_path / 'run')
+    with pytest.raises(
+        ConfigError, match=r'configuration:\n  lr: .*\n  steps: there 2'
+    ):
+        train(settings(tiny_data, steps=3, lr=1e-4, threads=2), tmp_path / 'run')
+
+
+def test_what_decides_the_result_keeps_a_run_from_going_on_and_nothing_else():
+    saved = vars(TrainConfig(batch_size=8)) | {'field_of_an_older_version': 1}
+    saved.pop('muon_lr')  # and a field that came later: its default counts
+    same = TrainConfig(
+        batch_size=4, devices=2, threads=3, workers=0, val_every=7, save_every=9,
+        accelerator='cpu', compile=True,
+    )  # fmt: skip
+    assert set(run_folder.differences(saved, same)) == {'field_of_an_older_version'}
+    assert set(run_folder.differences(saved, TrainConfig(devices=2, batch_size=8, seed=3))) == {
+        'batch_size x devices x nodes', 'field_of_an_older_version', 'seed',
+    }  # fmt: skip
+
+
+def test_checkpoint_without_its_configuration_is_not_resumed(tmp_path):
+    (tmp_path / 'resume.ckpt').touch()
+    with pytest.raises(ConfigError, match=r'no config\.json beside it'):
+        run_folder.claim(TrainConfig(), tmp_path)
+    (tmp_path / 'config.json').write_text('{')
+    with pytest.raises(ConfigError, match='damaged'):
+        run_folder.claim(TrainConfig(), tmp_path)
 
 
 @pytest.mark.parametrize(

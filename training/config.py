@@ -79,7 +79,11 @@ class TrainConfig:
     save_every: int = option(250, 'steps between checkpoints to resume from', low=1)
     patience: int = option(0, 'stop after this many validations without gain; 0 = never', low=0)
     seed: int = option(0, 'seed of weights, sampling and augmentation')
-    init: str = option('', 'checkpoint to take weights from (fine-tuning); empty = random')
+    init: str = option(
+        '',
+        'weights to start from (fine-tuning): lightdepth = the shipped student, an exported '
+        '.onnx, or a checkpoint; empty = random',
+    )
     compile: bool = option(False, 'torch.compile network and loss (needs a C++ compiler)')
 
     def __post_init__(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import lightning
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from training import config as config_module
-from training import run_folder
+from training import init_onnx, run_folder, throughput
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Sample
@@ -25,6 +26,8 @@ from training.distill import Distillation, as_dict
 from training.stream import CropStream, StreamSampler, load_sources
 
 Sources = Mapping[str, Sequence[Sample]]
+CALIBRATION_CROPS = 64
+"""Crops that batch norms are measured on when training starts from exported files."""
 MAX_VAL_FRAMES = 32
 """Validation during training looks at evenly spread frames; training.evaluate looks at all."""
 
@@ -77,6 +80,15 @@ class StreamData(lightning.LightningDataModule):
                 WholeFrames(open_dataset(name.strip(), self.root), height) for name in names
             ]
 
+    def first_images(self, count: int) -> Iterator[torch.Tensor]:
+        """Yield the pictures of the first crops, at least `count`: (N, H, W, 3) uint8 batches."""
+        self.setup('fit')
+        stream = CropStream(self.sources, self.config)
+        size = stream.global_batch  # crops of one batch have one size
+        for start in range(0, count, size):
+            images = [stream[k]['image'] for k in range(start, start + size)]
+            yield torch.from_numpy(np.stack(images))
+
     def train_dataloader(self) -> DataLoader:
         trainer, workers = self.trainer, self.config.workers
         sampler = StreamSampler(
@@ -101,7 +113,8 @@ def make_callbacks(config: TrainConfig, out: Path) -> list[lightning.Callback]:
         out, filename='best', monitor='val/abs_rel', mode='min', enable_version_counter=False,
     )  # fmt: skip
     result: list[lightning.Callback] = [
-        last, best, callbacks.RichProgressBar(leave=True), callbacks.LearningRateMonitor('step'),
+        last, best, throughput.ProgressBar(leave=True), throughput.Throughput(),
+        callbacks.LearningRateMonitor('step'),
     ]  # fmt: skip
     if config.ema:
         result.append(callbacks.EMAWeightAveraging(decay=config.ema))
@@ -110,25 +123,54 @@ def make_callbacks(config: TrainConfig, out: Path) -> list[lightning.Callback]:
     return result
 
 
-def make_trainer(config: TrainConfig, out: Path) -> lightning.Trainer:
-    """Return the Lightning trainer that the configuration describes, logging to `out`."""
+def make_trainer(config: TrainConfig, **more: Any) -> lightning.Trainer:
+    """Return the Lightning trainer that the configuration describes; `more` is added to it."""
     many = config.devices * config.nodes > 1
     return lightning.Trainer(
         accelerator=config.accelerator, devices=config.devices, num_nodes=config.nodes,
-        strategy='ddp' if many else 'auto', precision=config.precision, max_steps=config.steps,
-        val_check_interval=config.val_every, check_val_every_n_epoch=None,
+        strategy='ddp' if many else 'auto', precision=config.precision,
         gradient_clip_val=config.clip or None, use_distributed_sampler=False,
+        num_sanity_val_steps=0, enable_model_summary=False, **more,
+    )  # fmt: skip
+
+
+def make_run(config: TrainConfig, out: Path) -> lightning.Trainer:
+    """Return the trainer of a whole run, which logs and saves into `out`."""
+    return make_trainer(
+        config, max_steps=config.steps,
+        val_check_interval=config.val_every, check_val_every_n_epoch=None,
         logger=[loggers.TensorBoardLogger(out, name='', version='log'),
                 loggers.CSVLogger(out, name='', version='log')],
-        callbacks=make_callbacks(config, out), num_sanity_val_steps=0, default_root_dir=out,
+        callbacks=make_callbacks(config, out), default_root_dir=out,
         log_every_n_steps=max(1, min(50, config.steps // 20)),
     )  # fmt: skip
 
 
-def load_weights(module: Distillation, path: Path) -> None:
-    """Take the student's weights from another run's checkpoint (fine-tuning)."""
+def profile(config: TrainConfig, kind: str, steps: int, root: Path | None = None) -> None:
+    """Train some steps and write nothing; the profiler prints where the time goes at the end."""
+    module, data = prepare(config, root)
+    trainer = make_trainer(
+        config, max_steps=steps, limit_val_batches=0, logger=False, enable_checkpointing=False,
+        callbacks=[throughput.ProgressBar(), throughput.Throughput()],
+        profiler=throughput.make_profiler(kind),
+    )  # fmt: skip
+    trainer.fit(module, data)
+
+
+def load_weights(module: Distillation, config: TrainConfig, data: StreamData) -> None:
+    """Take the student's weights from --init: a checkpoint of a run, or exported files."""
+    path = Path(config.init)
+    if init_onnx.is_exported(config.init):
+        folder = init_onnx.find(config.init, config.student)
+        init_onnx.load(module.student, folder, config.student)
+        init_onnx.calibrate(module.student, data.first_images(CALIBRATION_CROPS))
+        module.train()
+        return
     if not path.is_file():
-        raise ConfigError(f'--init {path} does not exist; give a checkpoint (.ckpt)')
+        raise ConfigError(
+            f'--init {path} does not exist; give a checkpoint (.ckpt), an exported .onnx, or '
+            f'{init_onnx.SHIPPED} for the shipped student'
+        )
     state = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
     module.load_state_dict(state)
 
@@ -141,19 +183,27 @@ def train(
     sources: what `load_sources(config, root)` gives, where the caller has it already.
     """
     resume = run_folder.claim(config, out)
+    module, data = prepare(config, root, sources, resumes=resume is not None)
+    trainer = make_run(config, out)
+    trainer.fit(module, data, ckpt_path=resume)
+    return trainer
+
+
+def prepare(
+    config: TrainConfig, root: Path | None, sources: Sources | None = None, resumes: bool = False
+) -> tuple[Distillation, StreamData]:
+    """Return network and data ready to train. A run that resumes needs no --init."""
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive the fork of a loader process
     if config.threads:
         torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed)
     module = Distillation(as_dict(config))
-    if config.init:
-        load_weights(module, Path(config.init))
+    data = StreamData(config, root, sources)
+    if config.init and not resumes:
+        load_weights(module, config, data)
     if config.compile:
         module.objective = torch.compile(module.objective, dynamic=False)  # type: ignore[method-assign]
-    trainer = make_trainer(config, out)
-    data = StreamData(config, root, sources)
-    trainer.fit(module, data, ckpt_path=resume)
-    return trainer
+    return module, data
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -161,13 +211,22 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
     parser.add_argument('--out', type=Path, required=True, help='folder of the run')
     parser.add_argument(
+        '--profile', choices=('steps', 'operators'),
+        help='train --profile-steps steps, print where the time goes and write nothing',
+    )  # fmt: skip
+    parser.add_argument('--profile-steps', type=int, default=30, help='(30)')
+    parser.add_argument(
         '--root', type=Path, default=None,
         help='road data folder (default: LIGHTDEPTH_DATA or ../shared/data)',
     )  # fmt: skip
     config_module.add_flags(parser)
     args = parser.parse_args(argv)
     try:
-        train(config_module.from_flags(args), args.out, args.root)
+        config = config_module.from_flags(args)
+        if args.profile:
+            profile(config, args.profile, args.profile_steps, args.root)
+        else:
+            train(config, args.out, args.root)
     except LightdepthError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
