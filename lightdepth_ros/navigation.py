@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
@@ -32,7 +33,7 @@ def obstacle_points(cloud: np.ndarray, passable: np.ndarray) -> np.ndarray:
     is not known to be ground may be an obstacle.
     """
     obstacles = _copy(cloud)
-    _blank(obstacles, passable[cloud['label']])
+    _blank(obstacles, cloud, passable)
     return obstacles.view(POINT)[..., 0]
 
 
@@ -46,15 +47,15 @@ def clearing_points(
     """
     assert prediction.camera is not None  # there would be no cloud
     clearing = _copy(cloud)
-    far = np.isposinf(prediction.depth_m)
+    z = np.where(np.isposinf(prediction.depth_m), np.float32(far_m), clearing[..., 2])
     rays = prediction.camera.rays()
     origin_m = (prediction.camera.origin_x_m, prediction.camera.origin_y_m)
     for axis in (0, 1):
-        far_points = rays[..., axis] * np.float32(far_m) + np.float32(origin_m[axis])
-        np.copyto(clearing[..., axis], far_points, where=far)
-    np.copyto(clearing[..., 2], np.float32(far_m), where=far)
-    if ignored.any():
-        _blank(clearing, ignored[cloud['label']])
+        np.multiply(rays[..., axis], z, out=clearing[..., axis])
+        if origin_m[axis]:
+            clearing[..., axis] += np.float32(origin_m[axis])
+    clearing[..., 2] = z
+    _blank(clearing, cloud, ignored)
     return clearing.view(POINT)[..., 0]
 
 
@@ -65,6 +66,13 @@ def _copy(cloud: np.ndarray) -> np.ndarray:
     return words.reshape(*cloud.shape, POINT.itemsize // 4).copy()
 
 
-def _blank(words: np.ndarray, where: np.ndarray) -> None:
+def _blank(words: np.ndarray, cloud: np.ndarray, classes: np.ndarray) -> None:
+    """Take the positions of these classes, (256,) bool, out of the copied `words` of `cloud`."""
+    if not classes.any():
+        return
+    # A sum with NaN is three times as fast as writing NaN where a mask says so.
+    unknown = cv2.LUT(
+        np.ascontiguousarray(cloud['label']), np.where(classes, np.float32(np.nan), np.float32(0))
+    )
     for axis in range(3):
-        np.copyto(words[..., axis], np.float32(np.nan), where=where)
+        words[..., axis] += unknown
