@@ -445,8 +445,8 @@ def test_input_that_is_no_size_is_refused(tiny, size, capsys):
 
 
 def test_engine_build_without_a_gpu_but_for_a_named_one(tmp_path, monkeypatch, capsys):
-    pytest.importorskip('tensorrt_rtx')
-    pytest.importorskip('cuda.bindings')
+    for name in ('tensorrt_rtx', 'cuda.bindings'):
+        pytest.importorskip(name, reason=f'no {name} for this Python: see requirements/test.txt')
     from test_tensorrt_build import small_network
 
     from lightdepth_ros.contract import file_sha256
