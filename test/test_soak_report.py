@@ -25,6 +25,7 @@ from tools.soak_report import (
 from tools.soak_watch import Sample, Totals, Watch
 
 LENGTH_S = 1000
+FRAMES = 30 * LENGTH_S
 BURST = (500.0, 503.0)
 
 
@@ -45,7 +46,7 @@ def samples(growth_mib: float = 0.0, others: float = 0.0) -> list[Sample]:
 
 def frames(storm_ms: float = 15.0) -> np.ndarray:
     """30 a second: 10 ms in the quiet and 98 % of those in the storm, a second in bursts."""
-    made = np.zeros(30 * LENGTH_S, FRAME)
+    made = np.zeros(FRAMES, FRAME)
     made['number'] = np.arange(made.size)
     made['at_s'] = made['number'] / 30
     made['latency_ms'] = made['cpu_ms'] = 10.0
@@ -59,10 +60,10 @@ def good(**changes) -> Run:
     run = Run(
         command='python -m tools.soak', version='commit 1', machine='a CPU', date='2026-01-01',
         seconds=float(LENGTH_S), samples=samples(), frames=frames(), quiet=(3.0, 60.0),
-        storm=(60.0, 990.0), bursts=[BURST], sent=1000, damaged=20, camera_late_s=0.01,
-        received=900, published=700, not_delivered=10,
+        storm=(60.0, 990.0), bursts=[BURST], sent=FRAMES + 300, damaged=20, camera_late_s=0.01,
+        received=FRAMES + 200, published=FRAMES, not_delivered=10,
         dropped={'bad_image': 18, 'engine_error': 7, 'replaced_by_newer': 175}, in_work=[0, 0],
-        seen=700, messages=7000, wrong=[], engine_faults=7, asked=50, answers=50,
+        seen=set(range(FRAMES)), messages=7000, wrong=[], engine_faults=7, asked=50, answers=50,
         wrong_answers=[], slowest_answer_s=0.1, longest_silence_s=1.2, ended_early='',
         exit_code=0, exit_s=0.3, tracebacks=0, rounds=2,
         counts={'parameter changes asked for': 40}, facts={'backend': 'onnxruntime'},
@@ -89,10 +90,12 @@ def test_a_good_run_meets_everything():
         ({'longest_silence_s': 45.0}, 'no deadlock'),
         ({'samples': samples(growth_mib=8.0)}, 'no growth of memory after warm-up'),
         ({'in_work': [0, 1]}, 'every frame published or counted with its reason'),
-        ({'sent': 905}, 'every frame published or counted with its reason'),
-        ({'seen': 699}, 'what is counted as published has arrived'),
+        ({'sent': FRAMES + 205}, 'every frame published or counted with its reason'),
+        ({'seen': set(range(1, FRAMES))}, 'what is counted as published was published'),
+        ({'seen': set(range(FRAMES + 1))}, 'what is counted as published was published'),
+        ({'published': FRAMES - 1, 'received': FRAMES + 199}, 'what is counted as published was'),
         ({'damaged': 17}, 'damaged images, and no good one, refused'),
-        ({'damaged': 200}, 'damaged images, and no good one, refused'),
+        ({'damaged': 300}, 'damaged images, and no good one, refused'),
         ({'engine_faults': 8}, 'engine faults counted as such'),
         ({'wrong': ['points: image 7 came after 8']}, 'stamps never reordered, nothing twice'),
         ({'wrong_answers': ['fit=x: True']}, 'right values accepted, wrong ones refused'),
@@ -106,7 +109,18 @@ def test_each_fault_fails_its_own_requirement(changes, name):
 
 
 def test_a_frame_without_a_reason_is_found():
-    assert failed(good(received=901)) == ['every frame published or counted with its reason']
+    assert failed(good(received=FRAMES + 201)) == [
+        'every frame published or counted with its reason'
+    ]
+
+
+def test_what_a_starved_subscriber_missed_is_told_but_not_held_against_the_node():
+    busy = good(samples=samples(others=1.5), seen=set(range(5, FRAMES)))
+    verdict = next(v for v in verdicts(busy) if v.name.startswith('what is counted'))
+    assert verdict.ok is None
+    assert '29995 seen by a subscriber; arrival not judged' in verdict.measured
+    lost_many = dataclasses.replace(busy, seen=set(range(1000, FRAMES)))
+    assert failed(lost_many) == ['what is counted as published was published, and has arrived']
 
 
 def test_growth_is_measured_after_the_warm_up():
@@ -137,14 +151,15 @@ def test_the_report_fills_its_section_and_says_what_failed(tmp_path):
     document = tmp_path / 'reliability.md'
     begin, end = markers(SECTION)
     document.write_text(f'before\n{begin}\n{end}\nafter\n', encoding='utf-8')
-    write(good(seen=699), document)
+    bad = good(seen=set(range(1, FRAMES)))
+    write(bad, document)
     text = document.read_text(encoding='utf-8')
     assert text.startswith('before\n')
     assert text.endswith('after\n')
-    assert '| what is counted as published has arrived | 699 seen' in text
-    assert '**no**' in text
+    assert '30000 recorded beside it, 29999 seen by a subscriber | equal | **no** |' in text
     numbers = json.loads((tmp_path / 'reliability.json').read_text(encoding='utf-8'))
-    assert numbers == json.loads(to_json(good(seen=699)))
+    assert numbers == json.loads(to_json(bad))
+    assert numbers['published_but_not_seen'] == [0]
     assert numbers['over_time'][0]['latency_p50_ms'] == 10.0
     assert b'<svg' in (tmp_path / 'reliability.svg').read_bytes()
 

@@ -157,7 +157,7 @@ class Soak:
             not_delivered=totals.not_delivered,
             dropped=dict(totals.dropped),
             in_work=totals.in_work,
-            seen=self._watch.published,
+            seen=self._watch.seen,
             messages=self._watch.messages,
             wrong=self._watch.wrong,
             engine_faults=self._faults.raised,

@@ -29,7 +29,8 @@ class Watch:
         self._every = every
         self._last: dict[str, int] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
-        self.published = 0
+        self.seen: set[int] = set()
+        """Numbers of the images of which something came on `every`."""
         self.messages = 0
         self.wrong: list[str] = []
         """What must not be, the first of it."""
@@ -39,7 +40,8 @@ class Watch:
         number = int(msg.header.frame_id)
         stamp_ns = msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec
         self.messages += 1
-        self.published += topic == self._every
+        if topic == self._every:
+            self.seen.add(number)
         last = self._last.get(topic, -1)
         self._last[topic] = number
         if number <= last:
@@ -53,6 +55,11 @@ class Watch:
             self._note(f'{topic}: image {number} has {size} here, {self._sizes[number]} elsewhere')
         if len(self._sizes) > SIZES_KEPT:
             del self._sizes[next(iter(self._sizes))]
+
+    @property
+    def published(self) -> int:
+        """How many images something has come of, on the topic that is always listened to."""
+        return len(self.seen)
 
     def _note(self, text: str) -> None:
         if len(self.wrong) < WRONGS_KEPT:
