@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Error against steps: read runs' logs, fit a power law, say what more steps would bring.
+
+    python -m training.curve runs/stage1 runs/stage2 --metric abs_rel --target 0.12 --out curve.png
+
+Runs are joined in the order given: each goes on where the one before had stopped (`--init`). The
+fit is error = floor + factor * steps ** -power over the validations of the averaged weights. It
+extrapolates one recipe on one set of images: a bigger network or more images is another curve. A
+target below the fitted floor is said to be out of reach of steps alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import curve_fit
+
+from lightdepth_ros.errors import DataError, LightdepthError
+
+FEWEST = 5
+"""Validations below which three numbers cannot be fitted honestly."""
+METRICS = {'abs_rel': 'lower', 'rmse': 'lower', 'delta1': 'higher', 'nav7_miou': 'higher'}
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """error = floor + factor * steps ** -power; spread: RMS of the points about it."""
+
+    floor: float
+    factor: float
+    power: float
+    spread: float
+
+    def at(self, steps: np.ndarray | float) -> np.ndarray | float:
+        """Return the error after `steps` steps."""
+        return self.floor + self.factor * np.asarray(steps, float) ** -self.power
+
+    def steps_for(self, error: float) -> float | None:
+        """Return the steps that reach `error`; None = never."""
+        if error <= self.floor:
+            return None
+        return float(((error - self.floor) / self.factor) ** (-1 / self.power))
+
+
+def read_run(folder: Path, metric: str) -> list[tuple[int, float]]:
+    """Return (steps done, value) of each validation in a run's metrics.csv."""
+    path = folder / 'log' / 'metrics.csv'
+    if not path.is_file():
+        raise DataError(f'{path} does not exist; give the --out folder of a training run')
+    with path.open(newline='', encoding='utf-8') as stream:
+        rows = [r for r in csv.DictReader(stream) if r.get(f'val/{metric}')]
+    return [(int(r['step']) + 1, float(r[f'val/{metric}'])) for r in rows]
+
+
+def join_runs(folders: list[Path], metric: str) -> np.ndarray:
+    """Return (n, 2) float64: steps since the first run began, and the value then."""
+    points: list[tuple[int, float]] = []
+    for folder in folders:
+        before = points[-1][0] if points else 0
+        points += [(before + step, value) for step, value in read_run(folder, metric)]
+    if len(points) < FEWEST:
+        raise DataError(
+            f'{", ".join(map(str, folders))}: {len(points)} validations of {metric}, at least '
+            f'{FEWEST} are needed; train longer or lower --val-every'
+        )
+    return np.array(points, float)
+
+
+def fit(points: np.ndarray) -> PowerLaw:
+    """Fit the law to (n, 2) steps and errors (lower is better), by relative least squares."""
+    steps, error = points.T
+
+    def law(x: np.ndarray, floor: float, factor: float, power: float) -> np.ndarray:
+        return floor + factor * (x / steps[0]) ** -power
+
+    start = (0.8 * error.min(), error[0] - 0.8 * error.min(), 0.5)
+    try:
+        (floor, factor, power), _ = curve_fit(
+            law, steps, error, start, sigma=error, bounds=([0, 1e-9, 0.05], [error.min(), 10, 3]),
+            max_nfev=20000,
+        )  # fmt: skip
+    except (RuntimeError, ValueError) as problem:
+        raise DataError(f'no power law fits these validations: {problem}') from problem
+    spread = float(np.sqrt(np.mean((law(steps, floor, factor, power) - error) ** 2)))
+    return PowerLaw(float(floor), float(factor * steps[0] ** power), float(power), spread)
+
+
+def draw(points: np.ndarray, law: PowerLaw, metric: str, out: Path) -> None:
+    """Draw the validations and the law on logarithmic steps, up to 16 times as many."""
+    from training import plots
+
+    higher = METRICS[metric] == 'higher'
+    values, limit = (1 - points[:, 1], 1 - law.floor) if higher else (points[:, 1], law.floor)
+    more = np.geomspace(points[0, 0], 16 * points[-1, 0], 200)
+    figure, axes = plots.plt.subplots(figsize=(7, 4.2))
+    axes.plot(points[:, 0], values, 'o', ms=4, label='validation')
+    axes.plot(more, 1 - law.at(more) if higher else law.at(more), lw=1, label='power law')
+    axes.axhline(limit, lw=0.8, ls='--', color='grey', label='its limit')
+    axes.set(xscale='log', xlabel='optimiser steps', ylabel=metric)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    plots.save(figure, out)
+
+
+def report(points: np.ndarray, law: PowerLaw, metric: str, target: float | None) -> Table:
+    """Return the table of what 1, 2, 4, 8 and 16 times the steps would give."""
+    higher = METRICS[metric] == 'higher'
+    table = Table('steps', f'{metric} by the law', title=f'limit {shown(law.floor, higher)}, '
+                  f'power {law.power:.2f}, spread {law.spread:.4f}')  # fmt: skip
+    for factor in (1, 2, 4, 8, 16):
+        steps = factor * points[-1, 0]
+        table.add_row(f'{steps:,.0f}', shown(float(law.at(steps)), higher))
+    if target is not None:
+        needed = law.steps_for(1 - target if higher else target)
+        text = 'beyond its limit: not by steps alone' if needed is None else f'{needed:,.0f} steps'
+        table.add_row(text, f'{target:g} (target)')
+    return table
+
+
+def shown(error: float, higher: bool) -> str:
+    """Write an error as the metric that it came from."""
+    return f'{1 - error if higher else error:.3f}'
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        prog='python -m training.curve', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument('runs', type=Path, nargs='+', help='run folders, oldest first')
+    parser.add_argument('--metric', choices=METRICS, default='abs_rel', help='what to fit')
+    parser.add_argument('--target', type=float, default=None, help='value wished for')
+    parser.add_argument('--out', type=Path, default=None, help='picture to write (PNG)')
+    args = parser.parse_args(argv)
+    try:
+        points = join_runs(args.runs, args.metric)
+        if METRICS[args.metric] == 'higher':
+            points[:, 1] = 1 - points[:, 1]
+        law = fit(points)
+        if args.out:
+            draw(points, law, args.metric, args.out)
+    except LightdepthError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    Console().print(report(points, law, args.metric, args.target))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
