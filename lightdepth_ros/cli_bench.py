@@ -26,7 +26,7 @@ from lightdepth_ros.bench_report import (
     write_json,
     write_section,
 )
-from lightdepth_ros.cli_engine import add_model_flags, add_size_flag, contracts
+from lightdepth_ros.cli_model_flags import add_model_flags, contracts, teaching
 from lightdepth_ros.engines import ENGINES
 from lightdepth_ros.errors import ConfigError
 
@@ -54,18 +54,12 @@ TABLE_WIDTH = 180
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    top = argparse.ArgumentParser(
-        prog=prog,
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    top = argparse.ArgumentParser(prog=prog, **teaching(DESCRIPTION, EXAMPLES))
     add_model_flags(top)
     top.add_argument(
         '--also', type=Path, action='append', default=[], metavar='CONTRACT.json',
         help='a model to time beside these, for example a quantised one; may be repeated',
     )  # fmt: skip
-    add_size_flag(top)
     top.add_argument(
         '--backend', choices=tuple(ENGINES), action='append', help='may be repeated. Default: all'
     )

@@ -387,11 +387,36 @@ def test_senseless_numbers_are_refused(words, capsys):
 
 
 def test_help_teaches(capsys):
-    for words in (['bench', '--help'], ['engine', '--help'], ['engine', 'build', '--help']):
+    actions = [['engine', action, '--help'] for action in ('build', 'list', 'check', 'prune')]
+    for words in (['bench', '--help'], ['engine', '--help'], *actions):
         with pytest.raises(SystemExit) as done:
             cli.main(words)
         assert done.value.code == 0
-        assert len(capsys.readouterr().out) > 400
+        shown = capsys.readouterr().out
+        assert len(shown) > 400
+        assert 'examples:' in shown
+
+
+def test_examples_of_the_help_parse(capsys):
+    for words in (['bench'], ['engine'], *(['engine', a] for a in ('build', 'check', 'prune'))):
+        with pytest.raises(SystemExit):
+            cli.main([*words, '--help'])
+        text = capsys.readouterr().out
+        examples = re.findall(r'^  lightdepth (.*?)(?:   |$)', text, re.MULTILINE)
+        assert len(examples) >= 3, words
+        for example in examples:
+            command, *rest = shlex.split(example)
+            module = importlib.import_module(cli.COMMANDS[command][0])
+            module.parser(command).parse_args(rest)
+
+
+def test_engine_list_tells_what_auto_took_and_why(tiny, capsys):
+    assert cli.main(['engine', 'check', '--model', str(tiny), '--backend', 'auto']) == 0
+    capsys.readouterr()
+    assert cli.main(['engine', 'list']) == 0
+    shown = capsys.readouterr().out
+    assert 'backend auto takes' in shown
+    assert 'for lightdepth_tiny_M.onnx at 480x320 on 1 thread: median onnxruntime' in shown
 
 
 # `lightdepth engine`, on the tiny model.

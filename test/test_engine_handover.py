@@ -336,7 +336,8 @@ def test_auto_tells_in_the_diagnostics_what_it_took_and_why(tiny):
     engine = serving_engine(tiny, 'auto', 1, lambda line: None, input_hw=HW)
     assert engine.wait(PATIENCE_S)
     assert engine.state == 'ready'
-    assert f'backend auto takes {engine.backend} {engine.precision}: median' in engine.text
+    taken = f'backend auto takes {engine.backend} {engine.precision} for lightdepth_plain_L.onnx'
+    assert f'{taken} at 96x64 on 1 thread: median' in engine.text
     engine.close()
 
 

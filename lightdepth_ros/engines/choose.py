@@ -97,6 +97,14 @@ class _Start:
     input_hw: tuple[int, int] | None
     report: Report
 
+    @property
+    def text(self) -> str:
+        """What is chosen for, in words."""
+        contract = load_contract(self.contract_path)
+        height, width = self.input_hw or contract.input_hw
+        threads = f'{self.threads} thread{"s" if self.threads > 1 else ""}'
+        return f'{contract.onnx_file} at {width}x{height} on {threads}'
+
     def load(self, backend: str, precision: str) -> Engine:
         return load_engine(
             self.contract_path,
@@ -127,7 +135,8 @@ def _measured(start: _Start) -> tuple[Engine, Choice]:
         if name != best:
             engine.close()
     measured = ', '.join(f'{name} {ms:.1f} ms' for name, ms in median_ms.items())
-    reason = '; '.join([f'backend auto takes {best}: median {measured}', *notes])
+    taken = f'backend auto takes {best} for {start.text}: median {measured}'
+    reason = '; '.join([taken, *notes])
     backend, _, precision = best.partition(' ')
     return engines[best], Choice(backend, precision, reason, median_ms)
 
@@ -170,6 +179,14 @@ def fastest(median_ms: dict[str, float]) -> str:
     best = min(median_ms, key=lambda name: median_ms[name])
     usual = median_ms.get(USUAL)
     return USUAL if usual is not None and median_ms[best] >= MARGIN * usual else best
+
+
+def remembered(directory: Path | None = None) -> list[Choice]:
+    """Return the choices that were made on this machine and kept, the latest first."""
+    paths = (directory or cache_dir()).glob('auto_*.json')
+    ages = {path: path.stat().st_mtime for path in paths}
+    choices = [_recall(path) for path in sorted(ages, key=lambda path: -ages[path])]
+    return [choice for choice in choices if choice is not None]
 
 
 def _recall(path: Path) -> Choice | None:
