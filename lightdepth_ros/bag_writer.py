@@ -26,7 +26,7 @@ from lightdepth_ros.files import WriteError
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 SUFFIXES = {'mcap': '.mcap', 'sqlite3': '.db3'}
 VERSION = 8
-"""Of metadata.yaml. 9 writes QoS as a list, which Humble and Iron cannot read."""
+"""Of metadata.yaml. 9 writes QoS as a list of names instead of text, which is new in Jazzy."""
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 VISION_MSGS = {
     'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name\n',

@@ -65,7 +65,8 @@ def from_bag(
         told: Counter[str] = Counter()
         with Progress(console=console) as progress:
             pairs = scale_bag.pairs(recording, measured)
-            for pair in progress.track(pairs, total=args.frames, description='comparing'):
+            total = min(args.frames, recording.count([camera.image]))
+            for pair in progress.track(pairs, total=total, description='comparing'):
                 if pair.measurement is None:
                     told['without a measurement near enough in time'] += 1
                     continue

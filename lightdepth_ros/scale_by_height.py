@@ -106,7 +106,8 @@ def _row(seen: Seen, mask: np.ndarray, far_m: float) -> _Row:
 
 def _ground_table(rows: list[_Row], scale: float) -> Table:
     shown = table(
-        'ground', 'image', 'pixels', 'height', 'corrected', 'pitch', 'roll', 'spread', 'left out'
+        'ground; metres and degrees',
+        *('image', 'pixels', 'height', 'corrected', 'pitch', 'roll', 'spread', 'left out'),
     )
     for row in rows:
         g = row.ground
@@ -114,10 +115,10 @@ def _ground_table(rows: list[_Row], scale: float) -> Table:
         if g is not None:
             cells = [
                 str(g.points),
-                f'{g.height_m:.3f} m',
-                f'{scale * g.height_m:.3f} m',
-                f'{g.pitch_deg:+.2f} deg',
-                f'{g.roll_deg:+.2f} deg',
+                f'{g.height_m:.3f}',
+                f'{scale * g.height_m:.3f}',
+                f'{g.pitch_deg:+.2f}',
+                f'{g.roll_deg:+.2f}',
                 f'{g.spread:.1%}',
             ]
         shown.add_row(row.seen.name, *cells, row.why_not)

@@ -438,3 +438,25 @@ def test_jpeg_pictures_are_decoded_as_the_node_does(model, tmp_path):
     assert run(model, source, tmp_path / 'out', *flags) == 0
     (depth,) = depths(tmp_path / 'out')
     np.testing.assert_allclose(depth, 40 * 0.5 / 6, atol=0.5)
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_parts(model, tmp_path, monkeypatch):
+    def resident_mib() -> float:
+        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+        return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+    from lightdepth_ros import cli_bag_show
+
+    monkeypatch.setattr(bag_run, 'PART_IMAGES', 100)
+    memory, real = {}, cli_bag_show.Show.step
+
+    def step(self):
+        go_on = real(self)
+        memory[self.images] = resident_mib()
+        return go_on
+
+    monkeypatch.setattr(cli_bag_show.Show, 'step', step)
+    source = bags.write(tmp_path / 'in', drive(2000))
+    assert run(model, source, tmp_path / 'out', '--keep-tf') == 0
+    assert memory[2000] - memory[500] < 5

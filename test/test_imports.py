@@ -24,6 +24,7 @@ AT_THE_RIM = {
     ),
     'onnxruntime': ('engines/onnxruntime.py',),
     'openvino': ('engines/openvino.py',),
+    **dict.fromkeys(('rosbags', 'apsw'), ('bag_recording.py', 'bag_writer.py')),
     **dict.fromkeys(
         ('tensorrt', 'tensorrt_rtx', 'cuda', 'onnx'),
         ('engines/tensorrt', 'engines/cuda_io.py'),
