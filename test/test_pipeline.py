@@ -3,6 +3,7 @@
 
 import dataclasses
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -191,3 +192,47 @@ def test_freed_models_are_not_loaded_again(folder):
     switcher.close()
     with pytest.raises(EngineError, match='freed'):
         models.perception(config)
+
+
+def loading_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == 'loading']
+
+
+def test_a_model_that_comes_too_late_for_a_freed_node_is_no_error(folder, monkeypatch):
+    """Found by the soak: the loading thread died of it, with a traceback."""
+    uncaught: list = []
+    monkeypatch.setattr(threading, 'excepthook', uncaught.append)
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    loaded, freed = threading.Event(), threading.Event()
+    get_ready = switcher._get_ready
+
+    def slowly(config: NodeConfig, names: list[str]) -> None:
+        get_ready(config, names)
+        loaded.set()
+        assert freed.wait(PATIENCE_S)
+
+    monkeypatch.setattr(switcher, '_get_ready', slowly)
+    switcher.change(dataclasses.replace(config, output_resolution='S'))
+    assert loaded.wait(PATIENCE_S)
+    switcher.close()
+    freed.set()
+    for thread in loading_threads():
+        thread.join(PATIENCE_S)
+    assert (uncaught, story.told, story.complaints) == ([], [], [])
+
+
+def test_a_setting_is_changed_at_once_while_another_model_is_being_loaded(folder):
+    """Found by the soak: a parameter was answered a minute later, and no image came meanwhile."""
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    changed = dataclasses.replace(config, depth_scale=2.0)
+    with switcher._models._loading:  # somebody is loading
+        thread = threading.Thread(target=switcher.change, args=(changed,), daemon=True)
+        thread.start()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+        assert switcher.current.config == changed
+    switcher.close()
