@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -185,14 +184,6 @@ class Peer:
             message_type, topic, got.append, QoSProfile(depth=20)
         )
 
-    def listening_to(self, topic: str) -> bool:
-        """Return whether this topic is subscribed."""
-        return topic in self._subscriptions
-
-    def stop_listening_to(self, topic: str) -> None:
-        """End one subscription."""
-        self.node.destroy_subscription(self._subscriptions.pop(topic))
-
     def listen(self, *topics: str) -> None:
         """Subscribe to outputs and wait until the node knows it."""
         for topic in topics:
@@ -311,10 +302,3 @@ def _value(value: bool | int | float | str) -> ParameterValue:
     numbers = {bool: (1, 'bool_value'), int: (2, 'integer_value'), float: (3, 'double_value')}
     kind, field = numbers.get(type(value), (4, 'string_value'))
     return ParameterValue(type=kind, **{field: value})
-
-
-def memory_mib(pid: int) -> float:
-    """Return the resident memory of a process."""
-    text = Path(f'/proc/{pid}/status').read_text(encoding='ascii')
-    line = next(line for line in text.splitlines() if line.startswith('VmRSS'))
-    return int(line.split()[1]) / 1024
