@@ -113,7 +113,9 @@ def test_openvino_agrees_with_onnxruntime_on_the_quantised_file(quantised):
 
 
 def test_tensorrt_builds_the_file_made_for_it(quantised):
-    trt = pytest.importorskip('tensorrt_rtx')
+    trt = pytest.importorskip(
+        'tensorrt_rtx', reason='no tensorrt_rtx for this machine: see requirements/test.txt'
+    )
     from lightdepth_ros.engines.tensorrt_build import build_engine
     from lightdepth_ros.engines.tensorrt_graph import prepare
 

@@ -159,6 +159,9 @@ unsubscribes and lets the frame in work be the last, `cleanup` frees everything.
 it a failing `configure` leaves it unconfigured, and `/diagnostics` says why. An illegal
 transition is answered with failure and changes nothing. SIGINT and SIGTERM end the node with exit
 code 0.
+
+An engine that is not ready after 3 seconds of `configure` is built in the background while ONNX
+Runtime serves; `engine` in `~/stats` says `building`, `ready` or `refused` (see deployment.md).
 """
 
 NAV2_NOTE = NOTE.format('tools/nav2_config.py and nav2_text.py')
