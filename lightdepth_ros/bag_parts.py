@@ -78,7 +78,10 @@ class PartedBag:
         with self._locked():
             progress = self._progress(job)
             shutil.rmtree(self.now, ignore_errors=True)
-            yield progress
+            try:
+                yield progress
+            finally:
+                shutil.rmtree(self.now, ignore_errors=True)  # a full disk needs the room
 
     def _refuse_existing(self) -> None:
         leftover = self.work / MADE_HERE
@@ -145,6 +148,12 @@ class PartedBag:
         except OSError as error:
             raise WriteError(f'cannot write {self.bag}: {error.strerror}') from error
         write_files({self.work / MADE_HERE: json.dumps(asdict(progress)).encode()})
+
+    def missing_room(self, progress: Progress, total: int) -> int:
+        """Return how many bytes the disk will be short of when all `total` images are done."""
+        written = sum(file.stat().st_size for file in self.bag.iterdir())
+        needed = written * (total - progress.images) // max(1, progress.images)
+        return max(0, needed - shutil.disk_usage(self.bag).free)
 
     def finish(self, progress: Progress, about: dict[str, str]) -> None:
         """Make the parts one bag and give it its name."""

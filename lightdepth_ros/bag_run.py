@@ -62,14 +62,19 @@ class Runner:
         sink: Sink,
         job: Job,
         step: Callable[[], bool],
+        part_done: Callable[[Progress], None],
     ) -> None:
-        """step: called after each image; False ends the run after the part so far is saved."""
+        """step: called after each image; False ends the run after the part so far is saved.
+
+        part_done: called after each part.
+        """
         self._recording = recording
         self._cameras = cameras
         self._pipeline = pipeline
         self._sink = sink
         self._job = job
         self._step = step
+        self._part_done = part_done
         self._by_image = {c.topics.image: c for c in cameras}
         self._by_info: dict[str, list[BagCamera]] = {}
         for camera in cameras:
@@ -101,6 +106,7 @@ class Runner:
         progress.tallies = {c.topics.name: c.tally() for c in self._cameras}
         progress.memory = {c.topics.name: c.memory() for c in self._cameras}
         bag.keep(progress, folder if file.count else None)
+        self._part_done(progress)
 
     def _fill(self, file: BagFile, progress: Progress, rest: Iterator[Raw]) -> None:
         """Handle messages until the part is full, the recording ends or `step` says so."""

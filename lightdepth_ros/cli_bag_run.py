@@ -21,6 +21,7 @@ from lightdepth_ros.bag_topics import CameraTopics, choose_cameras
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli_bag_show import Show, reason_text, stop_asked, summarise
 from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import ConfigError, DataError
 from lightdepth_ros.lens import Lens
@@ -65,7 +66,8 @@ def run(request: Request, console: Console, identity: dict[str, Any]) -> int:
         )
         check_kept(recording, request.keep)
         bag = PartedBag(request.out)
-        identity = identity | {'span_ns': recording.span_ns(), 'cameras': str(cameras)}
+        model = load_contract(exit_path(request.config)).onnx_sha256
+        identity |= {'span_ns': recording.span_ns(), 'cameras': str(cameras), 'model': model}
         with bag.claimed(identity) as progress, stop_asked() as stop:
             pipeline = load(request.config, console)
             try:
@@ -148,8 +150,19 @@ def work(
         )
         for camera in topics
     ]
+
+    def tell_room(now: JobProgress) -> None:
+        missing = bag.missing_room(now, show.total)
+        if missing:
+            voice.warn_once(
+                'room',
+                f'The disk will be full before the end: about {missing / 1e9:.1f} GB are missing. '
+                'Make room meanwhile, or stop, and choose fewer --outputs or --compress.',
+            )
+
+    runner = Runner(recording, cameras, pipeline, sink, job, show.step, tell_room)
     with show.bar:
-        return Runner(recording, cameras, pipeline, sink, job, show.step).run(bag, progress)
+        return runner.run(bag, progress)
 
 
 def finish(bag: PartedBag, progress: JobProgress, pipeline: Pipeline) -> None:

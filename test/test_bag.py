@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from rosbags.highlevel import AnyReader
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
 from lightdepth_ros import bag_run, bag_writer, cli
+from lightdepth_ros.bag_parts import PartedBag
 from lightdepth_ros.bag_recording import Recording
 from lightdepth_ros.files import WriteError
 from lightdepth_ros.outputs import OUTPUTS
@@ -277,9 +279,27 @@ def test_full_disk_keeps_what_is_done_and_the_same_command_ends_the_job(
     assert 'No space left on device' in error
     assert 'give the same command again' in error
     assert not (tmp_path / 'out').exists()
+    assert not (tmp_path / 'out.part' / 'now').exists()
     assert run(model, source, tmp_path / 'out', '--outputs', 'depth/image') == 0
     assert 'Going on after 5 of 12' in capsys.readouterr().out
     assert len(depths(tmp_path / 'out')) == 12
+
+
+def test_a_disk_that_will_be_too_small_is_told_early(model, tmp_path, monkeypatch, capsys):
+    source = bags.write(tmp_path / 'in', drive(10))
+    monkeypatch.setattr(bag_run, 'PART_IMAGES', 5)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage._replace(free=1000))
+    assert run(model, source, tmp_path / 'out') == 0
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert shown.count('The disk will be full before the end: about 0.0 GB are missing') == 1
+
+
+def test_two_processes_at_one_bag_are_refused(model, tmp_path, capsys):
+    source = bags.write(tmp_path / 'in', drive(1))
+    with PartedBag(tmp_path / 'out').claimed({}):
+        assert run(model, source, tmp_path / 'out') == 1
+    assert 'another process is writing' in capsys.readouterr().err
 
 
 def test_bad_images_are_counted_by_reason_and_the_rest_goes_on(
