@@ -197,6 +197,25 @@ def test_temporal_filter_steadies_depth(world):
     np.testing.assert_allclose(depth_m, np.sqrt(metres(40) * metres(42)), rtol=1e-5)
 
 
+def test_a_clock_that_jumps_back_starts_the_filter_anew_and_loses_no_frame(world):
+    """As a recording does that is played again: stamps, and the node's clock, run backwards."""
+    world.config = dataclasses.replace(world.config, temporal_filter=0.5)
+    world.listen('depth/image')
+    world.calibrate(CAMERA)
+    later, earlier, next_one = image(red=40), image(red=42), image(red=40)
+    later.header = Header(frame_id='camera_optical')
+    later.header.stamp.sec = HEADER.stamp.sec + 3600
+    next_one.header = Header(frame_id='camera_optical')
+    next_one.header.stamp.sec = HEADER.stamp.sec + 1
+    depths = []
+    for msg in (later, earlier, next_one):
+        world.feed(msg)
+        depths.append(messages.image_to_array(world.sent('depth/image')))
+    np.testing.assert_allclose(depths[1], metres(42), rtol=1e-5)  # nothing of an hour later
+    np.testing.assert_allclose(depths[2], np.sqrt(metres(42) * metres(40)), rtol=1e-5)
+    assert world.counts() == {'published': 3}
+
+
 def test_nothing_is_inferred_while_nobody_listens(world):
     world.feed(image())
     assert world.counts() == {'published': 0, counters.NOBODY_LISTENS: 1}
