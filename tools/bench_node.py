@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import sys
 import tempfile
@@ -38,8 +39,9 @@ from tools.soak_watch import Sample, sample
 WARM_UP_S = 3.0
 MAX_CPU_SHARE = 0.25
 """Of one core, at 30 Hz with all outputs, engine not counted."""
-IDLE = 'nothing'
+RESTING, IDLE = 'no camera', 'nothing'
 CASES = {
+    RESTING: ((), float('nan')),
     IDLE: ((), float('nan')),
     'all outputs': (tuple(OUTPUT_TYPES), 3.0),
     'depth, labels, cloud': (
@@ -57,8 +59,7 @@ class Cost:
 
     rate_hz     published frames a second; the camera sends 30.
     cpu_share   CPU time of the node without engine, as a share of one core, with 30 frames a
-                second in and out. A busy machine drops frames, which then cost only what they
-                cost with no subscriber: the rest is what a published one costs.
+                second in and out: see `Fixed`.
     received_hz images a second that reached the node.
     added_ms    from image callback to last publish without engine, by the clock.
     added_cpu_ms  the same in CPU time of the inference thread.
@@ -82,34 +83,52 @@ class Cost:
         return self.cpu_share <= MAX_CPU_SHARE and not self.added_cpu_ms > self.max_added_ms
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """What the node costs anyway. A busy machine drops frames, so 30 a second in and out are added
+    up of what each thing costs: rest + 30 * (an image received + one published).
+
+    rest      CPU seconds a second without any image.
+    image_s   CPU seconds for an image that nobody listens to.
+    """
+
+    rest: float = 0.0
+    image_s: float = 0.0
+
+    def share(self, beyond_s: float, seconds: float, received: int, published: int) -> float:
+        """Return the share of one core at 30 frames a second of what took `beyond_s`."""
+        left_s = beyond_s - self.rest * seconds
+        if received == 0:
+            return self.rest + left_s / seconds
+        if published == 0:
+            return self.rest + RATE_HZ * left_s / received
+        published_s = (left_s - self.image_s * received) / published
+        return self.rest + RATE_HZ * (self.image_s + published_s)
+
+
 def cost(
     name: str,
     before: Sample,
     after: Sample,
     frames: np.ndarray,
     received: int,
-    idle_s: float | None,
+    fixed: Fixed,
     max_added_ms: float,
 ) -> Cost:
     """Return what the frames between two samples cost.
 
-    frames: array of FRAME. received: images that reached the node. idle_s: CPU seconds that an
-    image costs when nobody listens; None = this is that case.
+    frames: array of FRAME. received: images that reached the node.
     """
     seconds = after.at_s - before.at_s
     inside = frames[(frames['at_s'] > before.at_s) & (frames['at_s'] <= after.at_s)]
     published = inside.size
     beyond_s = after.node_s - before.node_s - float(inside['engine_cpu_ms'].sum()) * 1e-3
-    if idle_s is None:
-        image_s = beyond_s / received
-    else:
-        image_s = idle_s + (beyond_s - idle_s * received) / published
     ours_s = after.node_s - before.node_s + after.soak_s - before.soak_s
     return Cost(
         name=name,
         rate_hz=published / seconds,
         received_hz=received / seconds,
-        cpu_share=image_s * RATE_HZ,
+        cpu_share=fixed.share(beyond_s, seconds, received, published),
         added_ms=_median(inside['latency_ms'] - inside['engine_ms']),
         added_cpu_ms=_median(inside['cpu_ms'] - inside['engine_cpu_ms']),
         engine_ms=_median(inside['engine_ms']),
@@ -129,12 +148,13 @@ def measure(
         operator.wait(lambda: operator.ready, 'the services of the node')
         camera.start()
         operator.wait(lambda: camera.subscribed, 'the node to subscribe')
+        resting = _measure_one(RESTING, seconds, node, operator, folder, Fixed())
         camera.paused = False
-        costs = [_measure_one(IDLE, seconds, node, operator, folder, None)]
-        idle_s = costs[0].cpu_share / RATE_HZ
-        for name in names:
-            costs.append(_measure_one(name, seconds, node, operator, folder, idle_s))
-        return costs
+        fixed = Fixed(rest=resting.cpu_share)
+        idle = _measure_one(IDLE, seconds, node, operator, folder, fixed)
+        fixed = Fixed(fixed.rest, (idle.cpu_share - fixed.rest) / RATE_HZ)
+        others = [_measure_one(name, seconds, node, operator, folder, fixed) for name in names]
+        return [resting, idle, *others]
     finally:
         camera.close()
         operator.close()
@@ -148,7 +168,7 @@ def _measure_one(
     node: SoakNode,
     operator: Operator,
     folder: Path,
-    idle_s: float | None,
+    fixed: Fixed,
 ) -> Cost:
     topics, max_added_ms = CASES[name]
     for topic in operator.listening - set(topics):
@@ -166,8 +186,8 @@ def _measure_one(
     _next_stats(operator)
     after = sample(*pids)
     received = operator.stats['received'] - received
-    frames = np.fromfile(folder / 'frames', FRAME) if name != IDLE else np.empty(0, FRAME)
-    return cost(name, before, after, frames, received, idle_s, max_added_ms)
+    frames = np.fromfile(folder / 'frames', FRAME)
+    return cost(name, before, after, frames, received, fixed, max_added_ms)
 
 
 def _next_stats(operator: Operator) -> None:
@@ -182,7 +202,7 @@ def _median(values: np.ndarray) -> float:
 
 def table(costs: Sequence[Cost], title: str) -> Table:
     """Return the costs for a terminal."""
-    made = Table(title=title, caption='bounds are judged by CPU time; * = above it')
+    made = Table(title=title, caption='judged by CPU time; * = above the bound')
     for column in ('subscribed', 'in Hz', 'out Hz', 'CPU without engine, of a core at 30 Hz',
                    'callback to publish without engine, ms', 'the same, ms of CPU',
                    'engine ms', 'others, cores'):  # fmt: skip
@@ -191,11 +211,20 @@ def table(costs: Sequence[Cost], title: str) -> Table:
         made.add_row(
             c.name, f'{c.received_hz:.1f}', f'{c.rate_hz:.1f}',
             f'{c.cpu_share:.1%}' + '*' * (c.cpu_share > MAX_CPU_SHARE),
-            f'{c.added_ms:.2f} (at most {c.max_added_ms:g})',
-            f'{c.added_cpu_ms:.2f}' + '*' * (c.added_cpu_ms > c.max_added_ms),
-            f'{c.engine_ms:.1f}', f'{c.others:.1f}',
+            *_frame_cells(c), f'{c.others:.1f}',
         )  # fmt: skip
     return made
+
+
+def _frame_cells(c: Cost) -> tuple[str, str, str]:
+    if math.isnan(c.added_ms):
+        return '', '', ''
+    above = '*' * (c.added_cpu_ms > c.max_added_ms)
+    return (
+        f'{c.added_ms:.2f} (at most {c.max_added_ms:g})',
+        f'{c.added_cpu_ms:.2f}{above}',
+        f'{c.engine_ms:.1f}',
+    )
 
 
 def main() -> int:
@@ -204,7 +233,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--seconds', type=float, default=30.0, help='for each case')
-    parser.add_argument('--case', choices=CASES, action='append', help='only this one; repeatable')
+    parser.add_argument(
+        '--case', choices=list(CASES)[2:], action='append', help='only this one; repeatable'
+    )
     parser.add_argument('--json', type=Path, help='write the numbers here too')
     args = parser.parse_args()
     os.environ.update(ros_environment(os.environ, domain_id=claim_domain_id()))
@@ -212,7 +243,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         costs = measure(
             args.seconds,
-            args.case or [name for name in CASES if name != IDLE],
+            args.case or list(CASES)[2:],
             Path(folder),
             parameters,
         )
