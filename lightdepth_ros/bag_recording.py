@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
+from rosbags.rosbag2 import ReaderError, storage_mcap
 from rosbags.typesys import Stores, get_typestore
 
 from lightdepth_ros.errors import DataError
@@ -27,9 +27,13 @@ POINTS_TYPES = ('sensor_msgs/msg/PointCloud2',)
 TF_TYPES = ('tf2_msgs/msg/TFMessage',)
 
 
+ZSTD_ERROR: type[Exception] = getattr(
+    getattr(storage_mcap, 'zstd', None), 'ZstdError', RuntimeError
+)
+"""Of whichever library rosbags decompresses with; RuntimeError is what lz4 raises."""
 DAMAGE = (
-    AnyReaderError, ReaderError, apsw.Error, OSError, ValueError, KeyError, TypeError,
-    OverflowError, MemoryError, struct.error,
+    AnyReaderError, ReaderError, apsw.Error, OSError, ValueError, KeyError, IndexError, TypeError,
+    OverflowError, MemoryError, RuntimeError, struct.error, ZSTD_ERROR,
 )  # fmt: skip
 """What rosbags lets through when bytes of a recording are wrong (found by trying, 0.11)."""
 

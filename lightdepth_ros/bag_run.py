@@ -119,6 +119,12 @@ class Runner:
         except DamagedRecordingError as error:
             progress.damage = str(error)
         progress.complete = True
+        lost = self._recording.count(self._by_image) - progress.images
+        if lost > 0 and not progress.damage:
+            progress.damage = (
+                f'{lost} of the images that {self._recording.path} announces are not in it: '
+                'bytes inside it are wrong'
+            )
 
     def _handle(self, raw: Raw, file: BagFile, progress: Progress) -> None:
         self._sink.log_ns = raw.log_ns

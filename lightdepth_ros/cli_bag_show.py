@@ -121,4 +121,4 @@ def summarise(console: Console, out: Path, progress: JobProgress, show: Show) ->
     console.print(f'{messages} messages, {size / 1e6:.1f} MB in {len(progress.parts)} files.')
     console.print(show.text())
     if progress.damage:
-        console.print(f'[red]The recording ends early:[/] {escape(progress.damage)}')
+        console.print(f'[red]The recording is damaged:[/] {escape(progress.damage)}')

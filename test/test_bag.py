@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
 from lightdepth_ros import bag_run, bag_writer, cli
@@ -340,6 +341,40 @@ def test_recording_that_breaks_off_gives_its_beginning_and_says_so(
     assert run(model, source, tmp_path / 'out', '--outputs', 'depth/image') == 1
     assert len(depths(tmp_path / 'out')) == 3
     assert 'disk on fire' in capsys.readouterr().out
+
+
+def write_compressed(path: Path, mode: CompressionMode) -> Path:
+    """Write 300 images whose chunks zstd can compress, and return the one file."""
+    rng = np.random.default_rng(0)
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        connections: dict = {}
+        for k in range(300):
+            now = bags.START_NS + k * bags.MS
+            pixels = rng.integers(0, 8, (*bags.HW, 3), np.uint8)
+            for topic, message in (
+                ('/cam/camera_info', bags.camera_info()),
+                (IMAGE, bags.image(now, pixels, 'rgb8')),
+            ):
+                kind = message.__msgtype__
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=bags.STORE)
+                data = bags.STORE.serialize_cdr(message, kind)
+                writer.write(connections[topic], now, data)
+    return next(path.glob('*.mcap'))
+
+
+@pytest.mark.parametrize('mode', [CompressionMode.STORAGE, CompressionMode.NONE])
+def test_wrong_bytes_inside_a_file_are_told(model, tmp_path, capsys, mode):
+    file = write_compressed(tmp_path / 'in', mode)
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20000] = bytes(b ^ 0x5A for b in data[middle : middle + 20000])
+    file.write_bytes(data)
+    assert run(model, tmp_path / 'in', tmp_path / 'out', '--outputs', 'depth/image') == 1
+    assert 50 < len(depths(tmp_path / 'out')) < 300
+    assert 'The recording is damaged' in capsys.readouterr().out
 
 
 def test_two_cameras_and_compressed_images(model, tmp_path):
