@@ -6,7 +6,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,8 @@ from lightdepth_ros.golden import REFERENCE, Verdict, load_checked
 
 PATIENCE_S = 3.0
 """Most engines are ready by then; for the others the caller does not wait."""
+REPORT_S = 5.0
+"""At least so often the log and the diagnostics hear of an engine that is being made."""
 KEPT_SIZES = 4
 """Engines kept where each holds for one image size; the oldest goes first."""
 BUILDING, READY, REFUSED = 'building', 'ready', 'refused'
@@ -159,13 +160,14 @@ class HandoverEngine:
 
     def _begin(self, hw: Size) -> None:
         self._settled.clear()
-        size = f'{hw[1]}x{hw[0]}'
+        self._heard_s = time.monotonic()
         self.state = BUILDING
-        self.text = f'{REFERENCE} serves; {self._name} is being made ready for {size}'
-        build = partial(self._build, hw)
-        threading.Thread(target=build, name=f'engine build {size}', daemon=True).start()
+        self.text = f'{REFERENCE} serves; {self._name} is being made ready for {_text(hw)}'
+        threading.Thread(target=self._build, args=(hw,), name='engine build', daemon=True).start()
 
     def _build(self, hw: Size) -> None:
+        done = threading.Event()
+        threading.Thread(target=self._tick, args=(hw, done), daemon=True).start()
         verdict = Verdict(False, 'an unforeseen error ended it; the traceback is in the log')
         made = None
         try:
@@ -178,10 +180,20 @@ class HandoverEngine:
         except LightdepthError as error:
             verdict = Verdict(False, str(error))
         finally:
+            done.set()
             self._settle(hw, made, verdict)
+
+    def _tick(self, hw: Size, done: threading.Event) -> None:
+        """Tell that the engine is still being made, where nothing else tells."""
+        started_s = self._heard_s
+        while not done.wait(REPORT_S):
+            now_s = time.monotonic()
+            if now_s - self._heard_s >= REPORT_S:
+                self._hear(f'{self._name} for {_text(hw)}: {now_s - started_s:.0f} s so far')
 
     def _hear(self, line: str) -> None:
         """Pass on what the making of the engine reports, to the log and to the diagnostics."""
+        self._heard_s = time.monotonic()
         if not self._closed:
             self.text = f'{REFERENCE} serves; {line}'
             self._report(line)
@@ -214,3 +226,7 @@ class HandoverEngine:
             self.state = REFUSED
             self.text = f'{self._name} was refused, {REFERENCE} serves: {verdict.text}'
             self._report(f'warning: {self.text}')
+
+
+def _text(hw: Size) -> str:
+    return f'{hw[1]}x{hw[0]}'

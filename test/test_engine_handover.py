@@ -264,6 +264,25 @@ def test_no_frame_is_lost_or_changed_while_the_engine_takes_over(tiny, monkeypat
     engine.close()
 
 
+def test_making_an_engine_that_tells_nothing_is_told_all_the_same(tiny, monkeypatch):
+    monkeypatch.setattr(engine_handover, 'REPORT_S', 0.02)
+    gate = threading.Event()
+    reports = []
+    engine = handover(
+        tiny, monkeypatch, lambda *_: gate.wait(20) and BrokenEngine(tiny), reports.append
+    )
+    wait_until(lambda: len(reports) >= 3, 'progress')
+    for line in (*reports, engine.text.removeprefix('onnxruntime serves; ')):
+        assert line.startswith('backend wanted for 96x64: ')
+        assert line.endswith(' s so far')
+    gate.set()
+    assert engine.wait(PATIENCE_S)
+    engine.close()
+    said = len(reports)
+    time.sleep(0.1)
+    assert len(reports) == said
+
+
 @pytest.mark.parametrize('load_fails', [True, False])
 def test_refused_engine_never_serves_a_frame(tiny, monkeypatch, load_fails):
     def load(*_):
