@@ -121,7 +121,7 @@ def _add_output_flags(result: argparse.ArgumentParser) -> None:
     add('--keep-tf', action='store_true', help='Copy /tf and /tf_static too.')
     add('--keep', nargs='+', default=[], metavar='TOPIC', help='Copy these topics too, as is.')
     add('--storage', choices=('mcap', 'sqlite3'), default='mcap', help='Default: mcap.')
-    add('--compress', action='store_true', help='Compress with zstd: slower, a half to a third.')
+    add('--compress', action='store_true', help='Compress with zstd: slower, about half the size.')
 
 
 def run(args: argparse.Namespace) -> int:
