@@ -103,6 +103,8 @@ def robot(folder, monkeypatch):
     yield made
     made.trt.gate.set()
     made.switcher.close()
+    # A build goes on after that, and would write into the cache of the next test.
+    wait_until(lambda: not engine_handover._builds.locked(), 'the end of the last build')
 
 
 # Through the pipeline, with TensorRT's stand-in.
