@@ -191,7 +191,7 @@ def test_closing_in_the_middle_of_a_build_is_quick_keeps_its_engine_and_drops_th
     said = len(robot.log)
     started_s = time.monotonic()
     robot.switcher.close()
-    assert time.monotonic() - started_s < 0.5
+    assert time.monotonic() - started_s < 5  # the build would take a minute
     robot.trt.gate.set()
     wait_until(lambda: not engine_handover._builds.locked(), 'the end of the build')
     wait_until(lambda: robot.cuda.live == {}, 'the memory of the GPU')
@@ -316,15 +316,17 @@ def test_error_that_nobody_foresaw_refuses_the_engine_too(tiny, monkeypatch):
 
 
 def test_engine_that_gets_ready_after_close_is_closed_too(tiny, monkeypatch):
-    gate = threading.Event()
+    begun, gate = threading.Event(), threading.Event()
     made = []
 
     def load(*_):
+        begun.set()
         assert gate.wait(20)
         made.append(BrokenEngine(tiny))
         return made[-1]
 
     engine = handover(tiny, monkeypatch, load)
+    assert begun.wait(PATIENCE_S)  # one that waits for its turn would be dropped
     engine.close()
     assert engine.wait(0)  # nobody has to wait for it any more
     gate.set()
@@ -371,9 +373,9 @@ def test_precision_of_the_engine_in_use_is_told(tiny, monkeypatch):
 
 def test_caller_is_patient_at_first_and_never_again(tiny, monkeypatch):
     gate = threading.Event()
-    monkeypatch.setattr(engine_handover, 'PATIENCE_S', 0.2)
+    monkeypatch.setattr(engine_handover, 'PATIENCE_S', 2.0)
     engine = handover(tiny, monkeypatch, lambda *_: gate.wait(20) and BrokenEngine(tiny))
-    assert 0 < engine.patience_left_s <= 0.2
+    assert 0 < engine.patience_left_s <= 2.0
     assert not engine.wait(engine.patience_left_s)
     assert engine.patience_left_s == 0
     gate.set()
