@@ -14,7 +14,7 @@ import math
 import pickle
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +96,17 @@ def read_checkpoint(path: Path) -> Trained:
     """Load a checkpoint of training.train: the averaged weights, in eval mode, float32."""
     try:
         saved = torch.load(path, map_location='cpu', weights_only=True)
-        config = TrainConfig(**saved['hyper_parameters']['config'])
+        settings = saved['hyper_parameters']['config']
+        known = {f.name for f in fields(TrainConfig)}  # a field that is gone stays in the record
+        config = TrainConfig(**{k: v for k, v in settings.items() if k in known})
     except UNREADABLE as error:
         raise ContractError(
             f'{path} is not a checkpoint of training.train ({error}). Give runs/<name>/best.ckpt '
             'or resume.ckpt.'
         ) from error
-    module = Distillation(saved['hyper_parameters']['config'])
+    module = Distillation(asdict(config))
     module.load_state_dict(saved['state_dict'])
     commit = path.parent / 'commit.txt'
-    settings = saved['hyper_parameters']['config']
     provenance = {
         'config': settings | {'init': Path(settings['init']).name},  # no folders of this machine
         'step': saved['global_step'],
