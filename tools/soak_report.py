@@ -251,7 +251,7 @@ def _latency(run: Run) -> Verdict:
     if run.seconds < JUDGED_FROM_S:
         ok = None
         measured += '; the run is too short'
-    elif not others <= QUIET_CORES and not ok:
+    elif not others <= QUIET_CORES:  # then the quiet time was not quiet either
         ok = None
         measured += f'; not judged: other programs used {others:.1f} cores'
     return Verdict('p99 latency outside load bursts', measured,
