@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 from torch import nn
 
 from lightdepth_ros.contract import MODELS_DIR, load_contract, model_name
@@ -76,6 +75,8 @@ def find(init: str, student: str) -> Path:
             f'--init needs all four exits in {folder}, as training.export writes them (each file '
             f'holds its own head); missing: {", ".join(missing)}'
         )
+    for exit_name in EXITS:  # damaged or mixed files do not have their contract's SHA-256
+        load_contract(folder / f'{model_name(student, exit_name)}.json')
     return folder
 
 
@@ -118,10 +119,7 @@ def of_exit(order: list[Layer], exit_name: str) -> list[Layer]:
 
 def folded(path: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield weight and bias of every convolution of an exported file, in its order."""
-    try:
-        graph = onnx.load(str(path)).graph
-    except (OSError, DecodeError) as error:
-        raise ConfigError(f'--init: {path} cannot be read as ONNX ({error})') from error
+    graph = onnx.load(str(path)).graph
     stored = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type != 'Conv':
