@@ -92,8 +92,11 @@ class Trained:
     provenance: dict[str, Any]
 
 
-def read_checkpoint(path: Path) -> Trained:
-    """Load a checkpoint of training.train: the averaged weights, in eval mode, float32."""
+def read_checkpoint(path: Path, last: bool = False) -> Trained:
+    """Load a checkpoint of training.train in eval mode, float32: the averaged weights.
+
+    last: take the last weights instead, where the run kept an average beside them.
+    """
     try:
         saved = torch.load(path, map_location='cpu', weights_only=True)
         settings = saved['hyper_parameters']['config']
@@ -105,11 +108,15 @@ def read_checkpoint(path: Path) -> Trained:
             'or resume.ckpt.'
         ) from error
     module = Distillation(asdict(config))
-    module.load_state_dict(saved['state_dict'])
+    weights = (
+        saved.get('current_model_state', saved['state_dict']) if last else saved['state_dict']
+    )
+    module.load_state_dict(weights)
     commit = path.parent / 'commit.txt'
     provenance = {
         'config': settings | {'init': Path(settings['init']).name},  # no folders of this machine
         'step': saved['global_step'],
+        'weights': 'last' if last else 'averaged',
         'commit': commit.read_text(encoding='utf-8').strip() if commit.is_file() else 'unknown',
         'torch': torch.__version__,
     }
@@ -217,9 +224,9 @@ def export_exit(trained: Trained, plain: nn.Module, exit_name: str, out: Path) -
     return proof | {'nodes': nodes, 'parameters': parameters, 'bytes': len(data)}
 
 
-def export(checkpoint: Path, out: Path) -> dict[str, dict[str, float]]:
+def export(checkpoint: Path, out: Path, last: bool = False) -> dict[str, dict[str, float]]:
     """Export all four exits of a checkpoint into `out`; returns the proof of each."""
-    trained = read_checkpoint(checkpoint)
+    trained = read_checkpoint(checkpoint, last)
     plain = inference_form(trained.student)
     return {name: export_exit(trained, plain, name, out) for name in reversed(EXITS)}
 
@@ -244,9 +251,14 @@ def main(argv: list[str] | None = None) -> int:
         '--out', type=Path, default=MODELS_DIR,
         help='folder for the files (default: the package, where they ship)',
     )  # fmt: skip
+    parser.add_argument(
+        '--last', action='store_true',
+        help='export the last weights, not their average (deep networks after short runs: the '
+        'average of batch norm statistics lags behind)',
+    )  # fmt: skip
     args = parser.parse_args(argv)
     try:
-        print_report(export(args.checkpoint, args.out))
+        print_report(export(args.checkpoint, args.out, args.last))
     except LightdepthError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
