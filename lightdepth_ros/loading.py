@@ -6,16 +6,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.contract import model_name, shipped_contract
+from lightdepth_ros.contract import MODELS_DIR, model_name, shipped_contract
 from lightdepth_ros.engines import Engine, Report, load_engine
 from lightdepth_ros.perception import Perception
+
+INT8 = 'int8'
+"""`model: int8` means the shipped folder of quantised models."""
+
+
+def own_path(config: NodeConfig) -> Path:
+    """Return the file or folder that `config.model` names; it must not be empty."""
+    return MODELS_DIR / INT8 if config.model == INT8 else Path(config.model).expanduser()
 
 
 def contract_path(config: NodeConfig) -> Path:
     """Return the contract JSON that `config` names: shipped, a file, or by name in a folder."""
     if not config.model:
         return shipped_contract(config.student, config.first_resolution)
-    path = Path(config.model).expanduser()
+    path = own_path(config)
     if path.is_dir():
         return path / f'{model_name(config.student, config.first_resolution)}.json'
     return path

@@ -12,7 +12,7 @@ from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, load_contract, m
 from lightdepth_ros.engine_handover import HandoverEngine, serving_engine
 from lightdepth_ros.engines import Engine, Report
 from lightdepth_ros.errors import ConfigError, ContractError, EngineError
-from lightdepth_ros.loading import contract_path, perception_of
+from lightdepth_ros.loading import contract_path, own_path, perception_of
 from lightdepth_ros.perception import Perception
 
 
@@ -23,7 +23,7 @@ def exit_path(config: NodeConfig) -> Path:
     it. Raises ContractError or ConfigError, naming the file that is missing.
     """
     path = contract_path(config)
-    if not config.model or Path(config.model).expanduser().is_dir():
+    if not config.model or own_path(config).is_dir():
         return path
     contract = load_contract(path)
     if contract.exit == config.output_resolution:

@@ -135,7 +135,7 @@ def test_folder_without_images_is_an_error(student, tmp_path):
 def test_command_writes_the_model_and_names_mistakes(student, frames, tmp_path, capsys):
     words = [str(student), '--count', '2', '--out', str(tmp_path)]
     assert quantize.main([*words, '--frames', str(frames)]) == 0
-    path = tmp_path / 'lightdepth_plain_M_int8.json'
+    path = tmp_path / 'lightdepth_plain_M.json'
     assert str(path) in capsys.readouterr().out
     assert json.loads(path.read_text(encoding='utf-8'))['onnx_file'] == path.stem + '.onnx'
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == ['.json', '.onnx']

@@ -8,7 +8,7 @@ on a busy machine too.
   python -m training.quantize lightdepth_ros/models/lightdepth_plain_L.json \\
       --frames ../shared/data/kitti/train/image --out out/int8
   python -m training.precision --model lightdepth_ros/models/lightdepth_plain_L.json \\
-      --int8 out/int8/lightdepth_plain_L_int8.json --doc docs/performance.md
+      --int8 out/int8/lightdepth_plain_L.json --doc docs/performance.md
 """
 
 from __future__ import annotations

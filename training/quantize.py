@@ -35,7 +35,7 @@ from onnxruntime.quantization import (
 )
 
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract
-from lightdepth_ros.errors import LightdepthError
+from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import images_in, read_rgb
 from lightdepth_ros.preprocess import Preprocessor
 
@@ -97,8 +97,13 @@ def quantize(
     """
     contract = load_contract(contract_path)
     source = contract_path.parent / contract.onnx_file
+    if out.resolve() == contract_path.parent.resolve():
+        raise ConfigError(
+            f'--out {out} holds {source.name} itself: the int8 files have the same names, so that '
+            'the node finds every output resolution in their folder. Give another folder.'
+        )
     out.mkdir(parents=True, exist_ok=True)
-    name = f'{source.stem}_int8'
+    name = source.stem
     with tempfile.TemporaryDirectory(dir=out) as folder:
         plain, staged = Path(folder) / 'plain.onnx', Path(folder) / 'int8.onnx'
         model = named(onnx.load(source))
