@@ -10,8 +10,9 @@ import numpy as np
 
 from lightdepth_ros.classes import CLASSES, NAV7_NAMES, UNLABELLED
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.files import DEPTH_UNITS_PER_M
 
-DEPTH_PNG_PER_M = 256
+DEPTH_PNG_PER_M = DEPTH_UNITS_PER_M
 """KITTI's depth convention: uint16 PNG, value = metres x 256, 0 = no value."""
 
 END_MARKS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}
