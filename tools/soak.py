@@ -36,7 +36,7 @@ from tools import soak_report
 from tools.ros_env import ROOT, claim_domain_id, ros_environment
 from tools.soak_camera import CameraDriver
 from tools.soak_node import FOLDER_VARIABLE, FRAME, EngineFaults
-from tools.soak_operator import OUTPUT_TYPES, PATIENCE_S, Operator, SoakError
+from tools.soak_operator import EVERY, HISTORY, OUTPUT_TYPES, PATIENCE_S, Operator, SoakError
 from tools.soak_report import Run
 from tools.soak_script import FaultScript
 from tools.soak_watch import Sample, Watch, sample
@@ -59,7 +59,13 @@ class SoakNode:
         self.cache = folder / 'cache' / 'lightdepth_ros'
         self._log = folder / 'node.log'
         self._file = self._log.open('wb')
-        given = {'use_sim_time': 'true', 'camera_info_timeout_s': '0.5', **parameters}
+        given = {
+            'use_sim_time': 'true',
+            'camera_info_timeout_s': '0.5',
+            # It counts what arrives: a load burst must not overwrite what is still on its way.
+            f'qos_overrides./{EVERY}.publisher.depth': str(HISTORY),
+            **parameters,
+        }
         arguments = [part for name, value in given.items() for part in ('-p', f'{name}:={value}')]
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'tools.soak_node', '--ros-args', *arguments],
@@ -108,7 +114,7 @@ class Soak:
         self._seconds, self._folder, self._tell = seconds, folder, tell
         self._node = node
         self._camera = CameraDriver(seed)
-        self._watch = Watch(self._camera.sent, self._camera.damaged, 'depth/camera_info')
+        self._watch = Watch(self._camera.sent, self._camera.damaged, EVERY)
         self._operator = Operator(self._watch.hear)
         self._faults = EngineFaults(folder)
         gap_s = min(GAP_S, seconds / 100)
@@ -208,7 +214,7 @@ class Soak:
     def _heard(self) -> bool:
         self._check()
         told = self._operator.stats.get('subscribers', {})
-        return bool(told) and all(told.values())
+        return bool(told) and all(told.values()) and self._operator.matched
 
     def _check(self) -> bool:
         self._node.check()

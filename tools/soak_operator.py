@@ -24,6 +24,8 @@ from lightdepth_ros.topics import MESSAGE_TYPES
 NODE = '/depth_node'
 EVERY = 'depth/camera_info'
 """Comes with every published frame and is small: who listens to it counts what was published."""
+HISTORY = 1000
+"""Messages of EVERY that either side keeps."""
 OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in OUTPUTS}
 PATIENCE_S = 60.0
 """Whatever takes longer is taken for a deadlock. The machine may be busy."""
@@ -100,10 +102,15 @@ class Operator:
 
     def listen(self, topic: str) -> None:
         """Subscribe to an output."""
-        qos = QoSProfile(depth=1000 if topic == EVERY else 5)  # none of EVERY may be overwritten
+        qos = QoSProfile(depth=HISTORY if topic == EVERY else 5)
         self._subscriptions[topic] = self._node.create_subscription(
             OUTPUT_TYPES[topic], topic, partial(self._hear, topic), qos
         )
+
+    @property
+    def matched(self) -> bool:
+        """Whether the subscription that counts knows its publisher: then nothing passes it."""
+        return bool(self._subscriptions[EVERY].get_publisher_count() > 0)
 
     def leave(self, topic: str) -> None:
         """End a subscription."""

@@ -253,6 +253,7 @@ class FaultScript:
             lambda: (
                 self._operator.stats_count > before + 1
                 and self._operator.stats['subscribers'].get(EVERY, 0) > 0
+                and self._operator.matched
                 and self._camera.subscribed
             ),
             'subscribers in ~/stats',

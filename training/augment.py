@@ -51,10 +51,14 @@ def draw_view(
     hw: tuple[int, int],
     focal_px: tuple[float, float],
     rotation_deg: float,
+    vertical_jitter: float = 1.0,
 ) -> View:
     """Draw a random scale, roll, mirror image and position for a crop of `hw` pixels.
 
     A crop larger than the scaled image is placed so that it holds all of it (the rest is empty).
+    vertical_jitter: share of the vertical room that is used; at 0 the rows' middle stays in the
+    middle, as when a robot crops its frame. Then depth of level ground depends on the row alone,
+    at every scale, because depth is learnt for one canonical focal length.
     Roll about the optical axis leaves depth along Z as it is; so does mirroring.
     """
     scale = draw_scale(rng, sample, hw, focal_px)
@@ -64,7 +68,8 @@ def draw_view(
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
     slack = np.array([scale * width - hw[1], scale * height - hw[0]]) / 2
-    centre = np.array([hw[1] / 2, hw[0] / 2]) + rng.uniform(-1, 1, 2) * np.abs(slack)
+    shift = rng.uniform(-1, 1, 2) * np.abs(slack) * [1, vertical_jitter]
+    centre = np.array([hw[1] / 2, hw[0] / 2]) + shift
     offset = centre - linear @ np.array([width / 2, height / 2])
     focal = sample.camera.focal_px * scale if sample.camera is not None else 0.0
     return View(np.column_stack([linear, offset]), hw, focal)

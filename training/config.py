@@ -45,6 +45,9 @@ class TrainConfig:
     focal_min_px: float = option(300.0, 'smallest focal length after random scaling', low=50)
     focal_max_px: float = option(950.0, 'largest focal length after random scaling', low=50)
     rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
+    vertical_jitter: float = option(
+        1.0, 'share of the vertical room for crops; 0 = always the middle rows', low=0, high=1
+    )
     photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
     lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)
     schedule: str = option(

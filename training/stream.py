@@ -50,7 +50,9 @@ class CropStream(Dataset):
         batch_rng = np.random.default_rng([config.seed, index // self.global_batch, 1])
         hw = self.crop_sizes[batch_rng.integers(len(self.crop_sizes))]
         focal = (config.focal_min_px, config.focal_max_px)
-        view = augment.draw_view(rng, sample, hw, focal, config.rotation_deg)
+        view = augment.draw_view(
+            rng, sample, hw, focal, config.rotation_deg, config.vertical_jitter
+        )
         example = truth.crop(sample, view, config)
         example['image'] = augment.photometric(rng, example['image'], config.photometric)
         return example
