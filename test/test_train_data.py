@@ -48,6 +48,18 @@ def test_view_fills_most_of_the_crops_height():
         assert view.focal_px / 150 * 120 >= 0.85 * 96 - 1e-6
 
 
+def test_without_vertical_jitter_the_middle_row_stays_in_the_middle():
+    rng = np.random.default_rng(3)
+    for jitter, most in ((0.0, 1e-9), (0.2, 0.2), (1.0, 1.0)):
+        off = []
+        for _ in range(60):
+            view = augment.draw_view(rng, flat_sample(), (64, 96), (150, 250), 0, jitter)
+            room = view.focal_px / 150 * 120 / 2 - 32
+            off.append(abs((view.matrix @ [100, 60, 1])[1] - 32) / room)
+        assert max(off) <= most
+        assert max(off) >= 0.7 * most - 1e-9
+
+
 def test_crop_holds_the_whole_image_when_it_is_larger():
     rng = np.random.default_rng(0)
     view = augment.draw_view(rng, flat_sample(), (128, 416), (150, 150), rotation_deg=0)

@@ -33,6 +33,10 @@ class TrainConfig:
         'camvid-train:2,idd-train:2,nuscenes-front:1',
         'data sets (training.datasets.catalog) and their relative shares of the crops',
     )
+    image_share: float = option(
+        1.0, "share of each source's images, evenly spread (what are more images worth?)",
+        low=0.001, high=1,
+    )  # fmt: skip
     validation: str = option(
         'kitti-val,camvid-val',
         'data sets to validate on, joined by commas; val/abs_rel picks the best checkpoint',
@@ -47,6 +51,9 @@ class TrainConfig:
     rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
     vertical_jitter: float = option(
         1.0, 'share of the vertical room for crops; 0 = always the middle rows', low=0, high=1
+    )
+    paste: float = option(
+        0.0, 'obstacles cut from other frames and stood on the ground of a crop, on average', low=0
     )
     photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
     lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lightdepth_ros.errors import DataError
 from training import augment, truth
+from training import paste as pasting
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset as SampleSource
@@ -40,6 +41,7 @@ class CropStream(Dataset):
         shares = np.array([config.source_weights()[n] for n in self.names])
         self.shares = shares / shares.sum()
         self.crop_sizes = config.crop_sizes()
+        self.bank = pasting.collect(sources) if config.paste else []
         self.global_batch = config.batch_size * config.devices * config.nodes
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray | bool]:
@@ -54,6 +56,7 @@ class CropStream(Dataset):
             rng, sample, hw, focal, config.rotation_deg, config.vertical_jitter
         )
         example = truth.crop(sample, view, config)
+        pasting.paste(rng, example, self.bank, config)
         example['image'] = augment.photometric(rng, example['image'], config.photometric)
         return example
 
@@ -104,11 +107,32 @@ class OnDisk(Sequence[Sample]):
         return truth.clean(self.dataset[index], self.depth_truth)
 
 
+class Subset:
+    """Some samples of a data set."""
+
+    def __init__(self, dataset: SampleSource, indices: Sequence[int]) -> None:
+        self.dataset, self.indices, self.name = dataset, indices, dataset.name
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[self.indices[index]]
+
+
+def evenly(dataset: SampleSource, share: float) -> SampleSource:
+    """Return that share of a data set, evenly spread over it; at least one sample."""
+    if share == 1 or not len(dataset):
+        return dataset
+    count = max(1, round(share * len(dataset)))
+    return Subset(dataset, [k * len(dataset) // count for k in range(count)])
+
+
 def load_sources(config: TrainConfig, root: Path | None) -> dict[str, Sequence[Sample]]:
     """Open every source of the configuration; decode into memory those small enough."""
     sources: dict[str, Sequence[Sample]] = {}
     for name in config.source_weights():
-        dataset = open_dataset(name, root)
+        dataset = evenly(open_dataset(name, root), config.image_share)
         if len(dataset) > MAX_IN_MEMORY:
             sources[name] = OnDisk(dataset, config.depth_truth)
             continue

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lightdepth_ros.classes import SKY, UNLABELLED
+from lightdepth_ros.classes import CLASS_ID, NAV7_NAMES, SKY, UNLABELLED
 from training.augment import View, warp
 from training.compensate import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
@@ -19,6 +19,8 @@ SKY_CANONICAL_M = 160.0
 surface within range is learnt as farther than the sky. (The paper sets sky to 80 m.)"""
 TEACHER_ABS_REL_LIMIT = 0.2
 SPARSE_SHARE = 0.2
+PERSON = NAV7_NAMES.index('person')
+TWO_WHEELS = [CLASS_ID[name] for name in ('motorcycle', 'bicycle')]
 
 
 def clean(sample: Sample, depth_truth: str) -> Sample:
@@ -27,7 +29,9 @@ def clean(sample: Sample, depth_truth: str) -> Sample:
     Sparse sensor depth (under a fifth of the pixels) loses the returns that the camera cannot see,
     and a teacher that is off by more than 20 % on average on the frame's own sensor points is not
     used there. With depth_truth 'compensated' the other teachers are bent to those points first.
+    Labels agree with what people drew (`with_whole_riders`).
     """
+    sample = with_whole_riders(sample)
     depth, teacher, camera = sample.depth_m, sample.teacher_depth_m, sample.camera
     if depth is None:
         return sample
@@ -39,6 +43,17 @@ def clean(sample: Sample, depth_truth: str) -> Sample:
     if sparse and camera is not None and teacher is not None and depth_truth == 'compensated':
         teacher = correct_locally(teacher, depth, camera.fx).depth_m
     return replace(sample, depth_m=depth, teacher_depth_m=teacher)
+
+
+def with_whole_riders(sample: Sample) -> Sample:
+    """Call a rider what people drew as a person and a teacher took for a two-wheeler.
+
+    CamVid's cyclists include their bicycles.
+    """
+    if sample.nav7_id is None or sample.label_id is None:
+        return sample
+    ridden = (sample.nav7_id == PERSON) & np.isin(sample.label_id, TWO_WHEELS)
+    return replace(sample, label_id=np.where(ridden, np.uint8(CLASS_ID['rider']), sample.label_id))
 
 
 def trustworthy(teacher_m: np.ndarray, sensor_m: np.ndarray) -> bool:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Obstacles are cut out whole, and stand on the ground at their size and depth."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('torch')
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import CLASS_ID
+from training import paste, truth
+from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.datasets.sample import Sample
+from training.stream import CropStream
+
+pytestmark = pytest.mark.torch
+ROAD, PERSON, CAR, BICYCLE, RIDER, SKY = (
+    CLASS_ID[name] for name in ('road', 'person', 'car', 'bicycle', 'rider', 'sky')
+)
+FOCAL = 600.0
+
+
+def scene(*, human: bool = False, depth: bool = True) -> Sample:
+    """Sky over road; a person of 60 rows, a person cut by the border, a car of 1.5 m at 12 m."""
+    label = np.full((200, 320), SKY, np.uint8)
+    label[90:] = ROAD
+    label[60:120, 50:70] = PERSON
+    label[60:160, 0:20] = PERSON
+    label[80:155, 150:250] = CAR
+    rgb = np.full((200, 320, 3), 90, np.uint8)
+    rgb[label == PERSON] = (200, 30, 30)
+    teacher = np.zeros(label.shape, np.float32)
+    rows = np.arange(91, 200)
+    teacher[91:] = (FOCAL * 1.5 / (rows - 90))[:, None]
+    teacher[80:155, 150:250] = 12
+    nav7 = np.where(label == PERSON, 2, 255).astype(np.uint8) if human else None
+    camera = Camera(320, 200, FOCAL, FOCAL, 159.5, 90.0)
+    return Sample(rgb, camera if depth else None, None, label, 's', teacher if depth else None,
+                  nav7_id=nav7)  # fmt: skip
+
+
+def example_of(sample: Sample, config: TrainConfig) -> dict:
+    from training import augment
+
+    focal = sample.camera.fx if sample.camera else 0.0
+    view = augment.View(np.array([[1.0, 0, 0], [0, 1.0, 0]]), sample.rgb.shape[:2], focal)
+    return truth.crop(sample, view, config)
+
+
+def config(**changes: object) -> TrainConfig:
+    return TrainConfig(sources='a:1', crops='192x320', photometric=0, **changes)
+
+
+def test_only_whole_things_are_cut_and_a_vehicle_only_where_depth_tells_its_size():
+    person, car = paste.cutouts(scene())
+    assert person.label_id.shape == (60, 20)
+    assert person.height_m == paste.PERSON_M
+    assert car.height_m == pytest.approx(75 * 12 / FOCAL)
+    assert len(list(paste.cutouts(scene(depth=False)))) == 1
+
+
+def test_riders_keep_what_they_ride_and_parked_bicycles_are_nobody():
+    sample = scene()
+    sample.label_id[100:120, 50:70] = BICYCLE
+    sample.label_id[100:150, 280:315] = BICYCLE
+    rider = next(iter(paste.cutouts(sample)))
+    assert rider.label_id.shape == (60, 20)
+    assert set(np.unique(rider.label_id)) == {PERSON, BICYCLE}
+    assert len(list(paste.cutouts(sample))) == 2
+
+
+def test_whoever_people_drew_as_a_person_is_called_a_rider_with_the_bicycle():
+    sample = scene(human=True)
+    sample.label_id[100:120, 50:70] = BICYCLE
+    label = truth.clean(sample, 'compensated').label_id
+    assert (label[100:120, 50:70] == RIDER).all()
+    assert (label[60:100, 50:70] == PERSON).all()
+
+
+def test_a_pasted_thing_stands_on_the_ground_at_its_metric_size_and_the_depth_of_its_foot():
+    thing = paste.Cutout(np.full((80, 30, 3), 250, np.uint8), np.full((80, 30), PERSON, np.uint8),
+                         1.7)  # fmt: skip
+    settings = config(paste=1.0)
+    seen = 0
+    for seed in range(150):
+        example = example_of(scene(), settings)
+        before = {name: np.array(value) for name, value in example.items()}
+        paste.paste(np.random.default_rng(seed), example, [thing], settings)
+        changed = example['label'] != before['label']
+        if not changed.any():
+            continue
+        assert (example['label'][changed] == PERSON).all()
+        assert (example['image'][changed] > before['image'][changed]).all()
+        untouched = (example['image'] == before['image']).all(-1)
+        assert (example['depth'][untouched] == before['depth'][untouched]).all()
+        rows, columns = np.nonzero(changed)
+        depths = np.unique(example['depth'][changed])
+        if depths.size > 1 or columns.min() == 0 or columns.max() == 319 or rows.min() == 0:
+            continue  # several, or cut by the border
+        foot = before['depth'][rows.max(), columns[rows.argmax()]]
+        assert depths[0] == pytest.approx(foot, rel=0.02)
+        assert (example['weight'][changed] == settings.teacher_weight).all()
+        in_the_open = columns.max() < 150 and columns.min() > 70
+        if in_the_open:
+            height = rows.max() - rows.min() + 1
+            assert height * depths[0] / CANONICAL_FOCAL_PX == pytest.approx(1.7, rel=0.15)
+            seen += 1
+    assert seen >= 3
+
+
+def test_what_is_nearer_hides_a_pasted_thing():
+    thing = paste.Cutout(np.full((80, 200, 3), 250, np.uint8),
+                         np.full((80, 200), PERSON, np.uint8), 1.7)  # fmt: skip
+    settings = config(paste=3.0)
+    for seed in range(30):
+        example = example_of(scene(), settings)
+        paste.paste(np.random.default_rng(seed), example, [thing], settings)
+        covered = (example['label'] == PERSON)[80:155, 150:250]
+        assert (example['depth'][80:155, 150:250][covered] <= 12.4).all()
+
+
+def test_without_depth_a_thing_brings_its_label_and_no_depth():
+    thing = next(iter(paste.cutouts(scene())))
+    settings = config(paste=4.0)
+    brought = 0
+    for seed in range(20):
+        example = example_of(scene(depth=False), settings)
+        before = np.array(example['label'])
+        paste.paste(np.random.default_rng(seed), example, [thing], settings)
+        changed = example['label'] != before
+        brought += changed.sum()
+        assert (example['weight'][changed] == 0).all()
+        assert (example['label'][changed] == PERSON).all()
+    assert brought > 500
+
+
+def test_pasting_is_the_same_for_the_same_item_and_off_by_default():
+    samples = {'a': [scene()]}
+    stream, again = (CropStream(samples, config(paste=2.0)) for _ in range(2))
+    assert len(stream.bank) == 2
+    for k in range(4):
+        for name, value in stream[k].items():
+            np.testing.assert_array_equal(value, again[k][name])
+    assert CropStream(samples, config()).bank == []
+
+
+def test_a_share_of_the_images_is_evenly_spread():
+    from training.stream import evenly
+
+    class Numbers(list):
+        name = 'numbers'
+
+    part = evenly(Numbers(range(100)), 0.1)
+    assert [part[k] for k in range(len(part))] == list(range(0, 100, 10))
+    assert len(evenly(Numbers(range(3)), 0.01)) == 1
+    assert len(evenly(Numbers(range(3)), 1.0)) == 3
