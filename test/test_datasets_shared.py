@@ -105,10 +105,10 @@ def test_missing_folder_or_partner_is_named(root, tmp_path):
         ('kitti-unlabelled', 91, 'camera teacher_depth_m label_id'),
         ('kitti-road', 152, 'camera teacher_depth_m label_id'),
         ('kitti-stereo', 6, 'camera right_rgb baseline_m'),
-        ('camvid-train', 367, 'label_id nav7_id'),
-        ('camvid-val', 101, 'nav7_id'),
-        ('idd-train', 1403, 'label_id nav7_id'),
-        ('nuscenes-front', 199, 'camera label_id'),
+        ('camvid-train', 367, 'label_id nav7_id mount'),
+        ('camvid-val', 101, 'nav7_id mount'),
+        ('idd-train', 1403, 'label_id nav7_id mount'),
+        ('nuscenes-front', 199, 'camera label_id mount'),
     ],
 )
 def test_real_folder_has_the_counts_and_truths_of_its_readme(name, count, fields):
@@ -117,7 +117,7 @@ def test_real_folder_has_the_counts_and_truths_of_its_readme(name, count, fields
     data = open_dataset(name)
     assert len(data) == count
     sample = data[count - 1]
-    optional = {f.name for f in dataclasses.fields(sample)} - {'rgb', 'name'}
+    optional = {f.name for f in dataclasses.fields(sample)} - {'rgb', 'name', 'trust'}
     there = {field for field in optional if getattr(sample, field) is not None}
     assert there == set(fields.split())
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crops keep geometry honest: square pixels, the focal length goes along, truth in place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,15 +107,38 @@ def test_crop_truth_sky_is_far_sensor_beats_teacher_and_outside_is_unlabelled():
     assert example['label'][10, 10] == 10
 
 
-def test_labels_alone_teach_that_sky_is_far_and_nothing_else_about_depth():
+def test_labels_alone_teach_nothing_about_depth():
+    """Sky alone would: that pictures of a camera without depth truth are far all over."""
     sample = flat_sample()
     sample = Sample(sample.rgb, None, None, sample.label_id, 's')
     view = augment.View(np.array([[1.0, 0, 0], [0, 1.0, 0]]), (96, 192), 0.0)
     example = truth.crop(sample, view, config())
     assert not example['unscaled']
-    assert (example['weight'][:40] > 0).all()
-    assert (example['depth'][:40] == truth.SKY_CANONICAL_M).all()
-    assert (example['weight'][41:] == 0).all()
+    assert (example['weight'] == 0).all()
+    assert (example['label'][:40] == 10).all()
+
+
+def test_a_sample_that_is_trusted_less_weighs_less():
+    sample = flat_sample()
+    view = augment.View(np.array([[1.0, 0, 0], [0, 1.0, 0]]), (96, 192), 150.0)
+    half = truth.crop(replace(sample, trust=0.5), view, config())['weight']
+    np.testing.assert_allclose(half, truth.crop(sample, view, config())['weight'] / 2)
+
+
+def test_restyled_picture_has_the_colours_of_the_other_and_its_own_shapes():
+    rng = np.random.default_rng(1)
+    own = np.clip(rng.normal(90, 20, (64, 96, 1)) + np.array([0, 10, 20]), 0, 255).astype(np.uint8)
+    other = np.clip(rng.normal(160, 30, (64, 96, 3)) - np.array([0, 0, 60]), 0, 255).astype(
+        np.uint8
+    )
+    style = augment.style_of(other)
+    seen = [augment.restyle(rng, own, style) for _ in range(20)]
+    before, after = augment.style_of(own), np.stack([augment.style_of(s) for s in seen])
+    share = (after[:, 0] - before[0]) / (style[0] - before[0])
+    assert ((share > 0.3) & (share < 1.2)).all()
+    assert share.std() > 0.05
+    grey = [np.corrcoef(s.mean(-1).ravel(), own.mean(-1).ravel())[0, 1] for s in seen]
+    assert min(grey) > 0.95
 
 
 @pytest.mark.parametrize(('use', 'known_rows'), [('sparse', 1), ('teacher', 80)])

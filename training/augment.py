@@ -107,6 +107,28 @@ def photometric(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> n
     return rgb
 
 
+def style_of(rgb: np.ndarray) -> np.ndarray:
+    """Return the style of a picture: (2, 3) float32, mean and deviation of CIE Lab in bytes."""
+    lab = cv2.cvtColor(rgb[::4, ::4], cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
+    return np.stack([lab.mean(0), lab.std(0)])
+
+
+def restyle(rng: np.random.Generator, rgb: np.ndarray, style: np.ndarray) -> np.ndarray:
+    """Give a picture the colours of another one, in part; same shape.
+
+    Without it a network can tell cameras apart by their colours and learn depth for those alone
+    that have truth. (Statistics of Lab channels: Reinhard et al., "Color Transfer between Images",
+    IEEE CG&A 2001.)
+    """
+    own, share = style_of(rgb), rng.uniform(0.4, 1.0)
+    mean, deviation = own + share * (style - own)
+    gain = np.clip(deviation / np.maximum(own[1], 1), 0.4, 2.5)
+    ramp = np.arange(256, dtype=np.float32)[:, None]
+    table = np.clip((ramp - own[0]) * gain + mean, 0, 255).astype(np.uint8)
+    lab = cv2.LUT(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), table[:, None, :])
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+
+
 def colour_curves(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> np.ndarray:
     """Apply gamma, gain, offset and white balance as one table; sometimes lose colour."""
     ramp = np.arange(256, dtype=np.float32) / 255

@@ -55,6 +55,9 @@ class TrainConfig:
     paste: float = option(
         0.0, 'obstacles cut from other frames and stood on the ground of a crop, on average', low=0
     )
+    restyle: float = option(
+        0.0, "share of crops that take another picture's colours, any source's", low=0, high=1
+    )
     photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
     lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)
     schedule: str = option(

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 NEAR_M, FAR_M = 4.0, 80.0
 """The paper's m and M: G(4 m) = 0, G(80 m) = 80; below 4 m G is negative."""
+FULL_WEIGHT = 0.2
+"""Weight of a pixel from which on an image's depth counts in full; a teacher's has more."""
 _SLOPE = FAR_M / (math.log(FAR_M) - math.log(NEAR_M))
 
 
@@ -52,11 +54,13 @@ def image_mean(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Weighted mean over each image's pixels, then the mean over the images that have truth.
 
     So a frame with dense exact depth does not drown one with a few thousand lidar points. An image
-    with truth on less than half a percent of its pixels counts in proportion. (N, 1, h, w) each.
+    with truth on less than half a percent of its pixels counts in proportion, and so does one
+    whose best truth weighs less than FULL_WEIGHT. (N, 1, h, w) each.
     """
     total = weight.sum((1, 2, 3))
     least = 0.005 * weight[0].numel()
     means = (value * weight).sum((1, 2, 3)) / total.clamp_min(least)
+    means = means * (weight.amax((1, 2, 3)) / FULL_WEIGHT).clamp_max(1)
     return means.sum() / (total > 0).sum().clamp_min(1)
 
 

@@ -24,6 +24,7 @@ from training.datasets.sample import Sample
 
 MAX_IN_MEMORY = 3000
 """Samples per source that are decoded into memory at the start (about 5 MB each for KITTI)."""
+STYLES_A_SOURCE = 64
 
 
 class CropStream(Dataset):
@@ -42,6 +43,7 @@ class CropStream(Dataset):
         self.shares = shares / shares.sum()
         self.crop_sizes = config.crop_sizes()
         self.bank = pasting.collect(sources) if config.paste else []
+        self.styles = styles(sources) if config.restyle else []
         self.global_batch = config.batch_size * config.devices * config.nodes
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray | bool]:
@@ -57,8 +59,20 @@ class CropStream(Dataset):
         )
         example = truth.crop(sample, view, config)
         pasting.paste(rng, example, self.bank, config)
+        if rng.random() < config.restyle:
+            style = self.styles[int(rng.integers(len(self.styles)))]
+            example['image'] = augment.restyle(rng, example['image'], style)
         example['image'] = augment.photometric(rng, example['image'], config.photometric)
         return example
+
+
+def styles(sources: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
+    """Return the styles of some pictures of each source: as many of one as of another."""
+    found = []
+    for samples in sources.values():
+        picks = np.linspace(0, len(samples) - 1, STYLES_A_SOURCE).astype(int)
+        found += [augment.style_of(samples[int(k)].rgb) for k in picks]
+    return found
 
 
 class StreamSampler(Sampler[list[int]]):

@@ -12,6 +12,7 @@ from training.augment import View, warp
 from training.compensate import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
+from training.ground import with_ground
 from training.local_correction import correct_locally
 
 SKY_CANONICAL_M = 160.0
@@ -29,9 +30,10 @@ def clean(sample: Sample, depth_truth: str) -> Sample:
     Sparse sensor depth (under a fifth of the pixels) loses the returns that the camera cannot see,
     and a teacher that is off by more than 20 % on average on the frame's own sensor points is not
     used there. With depth_truth 'compensated' the other teachers are bent to those points first.
-    Labels agree with what people drew (`with_whole_riders`).
+    Labels agree with what people drew (`with_whole_riders`). A frame without any depth gets that
+    of level ground, if its camera's mount is known (training.ground).
     """
-    sample = with_whole_riders(sample)
+    sample = with_ground(with_whole_riders(sample))
     depth, teacher, camera = sample.depth_m, sample.teacher_depth_m, sample.camera
     if depth is None:
         return sample
@@ -101,8 +103,7 @@ def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarra
 
     image (h, w, 3) uint8; depth (h, w) float32 canonical metres (valid where weight > 0);
     weight (h, w) float32; label (h, w) uint8, 255 = unlabelled; unscaled: True where there is
-    depth but no focal length. An image with labels alone still teaches that sky is far: that
-    limit is the same for every camera.
+    depth but no focal length. An image with labels alone teaches nothing about depth.
     """
     source_hw = sample.rgb.shape[:2]
     empty = np.zeros(view.hw, np.float32)
@@ -118,10 +119,12 @@ def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarra
         warped(sample.depth_m), warped(sample.teacher_depth_m), label, config
     )
     has_depth = sample.depth_m is not None or sample.teacher_depth_m is not None
+    if not has_depth:  # sky alone would teach that everything of its kind of picture is far
+        weight = empty
     return {
         'image': warp(sample.rgb, view, source_hw, nearest=False),
         'depth': canonical(depth, view.focal_px),
-        'weight': weight,
+        'weight': weight * np.float32(sample.trust),
         'label': label,
         'unscaled': has_depth and view.focal_px == 0,
     }

@@ -16,7 +16,7 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from training.datasets.files import read_rgb
-from training.datasets.sample import Dataset, Sample
+from training.datasets.sample import Dataset, Mount, Sample
 
 Reader = Callable[[tuple[int, int]], np.ndarray]
 """Reads one truth map; it is told the camera image's (height, width) and returns that size."""
@@ -32,6 +32,7 @@ class Frame:
     depth, teacher_depth, label, nav7   readers of the Sample fields of that name, or None.
     right, baseline_m                   right-hand image file and metres between the cameras.
     size_hw     (height, width) that the intrinsics belong to, checked when given.
+    mount       how the camera is mounted, or None.
     resize_hw   bring an uncalibrated, squeezed image to this size, so that pixels are square.
     """
 
@@ -45,6 +46,7 @@ class Frame:
     right: Path | None = None
     baseline_m: float | None = None
     size_hw: tuple[int, int] | None = None
+    mount: Mount | None = None
     resize_hw: tuple[int, int] | None = None
 
 
@@ -108,6 +110,7 @@ def read_frame(frame: Frame) -> Sample:
         right_rgb=read_rgb(frame.right) if frame.right else None,
         baseline_m=frame.baseline_m,
         nav7_id=read(frame.nav7),
+        mount=frame.mount,
     )
     return resized(sample, frame.resize_hw) if frame.resize_hw else sample
 

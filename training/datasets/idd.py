@@ -14,10 +14,13 @@ from pathlib import Path
 from training.datasets import files
 from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
+from training.datasets.sample import Mount
 
 TREE = '  <data>/idd_lite/train/{image/*.jpg, label/*.png, label19/*.png}'
 
 SQUARE_PIXELS_HW = (227, 404)
+MOUNT = Mount(horizon=0.46, height_m=1.4)
+"""A car's dashboard; the height is a guess, the horizon was read off the pictures."""
 
 
 def open_idd(root: Path) -> Frames:
@@ -33,5 +36,6 @@ def idd_frame(image: Path) -> Frame:
         image=image,
         label=partial(files.read_ids, files.TRAIN_IDS, sister(image, 'label19')),
         nav7=partial(files.read_ids, files.NAV7_IDS, sister(image, 'label')),
+        mount=MOUNT,
         resize_hw=SQUARE_PIXELS_HW,
     )

@@ -12,6 +12,17 @@ from lightdepth_ros.camera import Camera
 
 
 @dataclass(frozen=True)
+class Mount:
+    """How a camera without depth truth is mounted, roughly: see training.ground.
+
+    horizon: row of the level horizon, as a share of the image height. height_m: above the ground.
+    """
+
+    horizon: float
+    height_m: float
+
+
+@dataclass(frozen=True)
 class Sample:
     """One frame with whatever truth its data set has.
 
@@ -29,6 +40,8 @@ class Sample:
     nav7_id        (H, W) uint8, coarse class truth (lightdepth_ros.classes.NAV7_NAMES); 255 =
                    unlabelled. Filled where a data set has human coarse labels (CamVid, IDD), whose
                    fine `label_id` may be a teacher's guess or missing. None = no coarse truth.
+    mount          how the camera is mounted, where that is known, or None.
+    trust          factor on the weight of everything this sample says about depth.
     """
 
     rgb: np.ndarray
@@ -40,6 +53,8 @@ class Sample:
     right_rgb: np.ndarray | None = None
     baseline_m: float | None = None
     nav7_id: np.ndarray | None = None
+    mount: Mount | None = None
+    trust: float = 1.0
 
 
 class Dataset(Protocol):
