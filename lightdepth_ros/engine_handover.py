@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lightdepth_ros import memory
 from lightdepth_ros.engines import (
     OUTPUTS,
     Engine,
@@ -208,6 +209,7 @@ class HandoverEngine:
             if not self._closed:
                 self._conclude(verdict)
         self._settled.set()
+        memory.give_back()  # of the stand-in, and of what was tried and was slower
 
     def _hand_over(self, hw: Size, engine: Engine) -> None:
         while len(self._ready) >= KEPT_SIZES:

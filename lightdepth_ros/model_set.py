@@ -7,6 +7,7 @@ import dataclasses
 import threading
 from pathlib import Path
 
+from lightdepth_ros import memory
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, load_contract, model_name
 from lightdepth_ros.engine_handover import HandoverEngine, serving_engine
@@ -131,6 +132,7 @@ class ModelSet:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
+        memory.give_back()
 
     def _load(self, config: NodeConfig) -> Engine:
         return serving_engine(

@@ -25,7 +25,7 @@ def test_share_is_that_of_30_frames_a_second_however_many_were_dropped():
 
 
 def sample(at_s: float, node_s: float) -> Sample:
-    return Sample(at_s, 100.0, node_s, soak_s=0.5 * at_s, busy_s=1.5 * at_s, waited_s=0.0)
+    return Sample(at_s, 100.0, 40.0, node_s, soak_s=0.5 * at_s, busy_s=1.5 * at_s, waited_s=0.0)
 
 
 def test_engine_and_frames_before_and_after_are_left_out():

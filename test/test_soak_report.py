@@ -34,7 +34,8 @@ def samples(growth_mib: float = 0.0, others: float = 0.0) -> list[Sample]:
     return [
         Sample(
             at_s=float(t),
-            rss_mib=300.0 + min(t, 50) + growth_mib * t / LENGTH_S,
+            own_mib=300.0 + min(t, 50) + growth_mib * t / LENGTH_S,
+            shared_mib=40.0 + 0.1 * t,
             node_s=0.2 * t,
             soak_s=0.1 * t,
             busy_s=(0.3 + others) * t,

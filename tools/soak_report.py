@@ -132,13 +132,13 @@ def _no_deadlock(run: Run) -> Verdict:
 
 
 def growth_mib(run: Run) -> tuple[float, float]:
-    """Return the growth of resident memory after the warm-up, and where it began, in MiB."""
+    """Return the growth of the node's own memory after the warm-up, and where it began, in MiB."""
     first_s, last_s = run.samples[0].at_s, run.samples[-1].at_s
     length_s = last_s - first_s
     begin_s = first_s + max(WARM_UP_S, WARM_UP_SHARE * length_s)
     window_s = JUDGED_SHARE * length_s
-    early = [s.rss_mib for s in run.samples if begin_s <= s.at_s <= begin_s + window_s]
-    late = [s.rss_mib for s in run.samples if s.at_s >= last_s - window_s]
+    early = [s.own_mib for s in run.samples if begin_s <= s.at_s <= begin_s + window_s]
+    late = [s.own_mib for s in run.samples if s.at_s >= last_s - window_s]
     if not early or not late:
         return math.nan, math.nan
     start_mib = float(np.median(early))
@@ -264,7 +264,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
     length_s = last.at_s - first.at_s
     cpu = latencies(run, 'cpu_ms')
     latency = latencies(run, 'latency_ms')
-    rss = [s.rss_mib for s in run.samples if not math.isnan(s.rss_mib)]
+    own = [s.own_mib for s in run.samples if not math.isnan(s.own_mib)]
+    shared = [s.shared_mib for s in run.samples if not math.isnan(s.shared_mib)]
     return [
         ('node', ', '.join(f'{name} {value}' for name, value in run.facts.items())),
         ('latency, image callback to last publish',
@@ -278,7 +279,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ('CPU of other programs, outside bursts', f'{other_cores(run):.2f} cores'),
         ('threads of the node waiting for a CPU',
          f'{(last.waited_s - first.waited_s) / length_s:.2f} s a second, all threads together'),
-        ('memory of the node', f'{rss[0]:.0f} MiB at first, at most {max(rss):.0f} MiB'),
+        ('memory of the node', f'{own[0]:.0f} MiB at first, at most {max(own):.0f} MiB'),
+        ('shared memory of the DDS in it, not judged',
+         f'{shared[0]:.0f} MiB at first, at most {max(shared):.0f} MiB'),
         ('the camera itself was late by at most', f'{run.camera_late_s:.2f} s'),
     ]  # fmt: skip
 
@@ -322,7 +325,7 @@ def to_json(run: Run) -> str:
     return json.dumps(numbers, indent=1, allow_nan=False) + '\n'
 
 
-SERIES = ('minute', 'latency_p50_ms', 'latency_p99_ms', 'rss_mib')
+SERIES = ('minute', 'latency_p50_ms', 'latency_p99_ms', 'own_mib')
 
 
 def over_time(run: Run) -> list[tuple[float, float | None, float | None, float | None]]:
@@ -333,9 +336,9 @@ def over_time(run: Run) -> list[tuple[float, float | None, float | None, float |
         begin_s = start_s + number * BIN_S
         here = (run.frames['at_s'] >= begin_s) & (run.frames['at_s'] < begin_s + BIN_S)
         values = run.frames['latency_ms'][here]
-        rss = [s.rss_mib for s in run.samples if begin_s <= s.at_s < begin_s + BIN_S]
+        own = [s.own_mib for s in run.samples if begin_s <= s.at_s < begin_s + BIN_S]
         p50, p99 = np.percentile(values, (50, 99)) if values.size else (math.nan, math.nan)
-        memory = float(np.median(rss)) if rss else math.nan
+        memory = float(np.median(own)) if own else math.nan
         numbers = (None if math.isnan(v) else round(float(v), 2) for v in (p50, p99, memory))
         rows.append((round((begin_s - start_s) / 60, 3), *numbers))
     return rows
@@ -366,7 +369,7 @@ def chart(run: Run) -> bytes:
         for axes in (above, below):
             axes.axvspan((begin_s - start_s) / 60, (end_s - start_s) / 60, color='#dddddd')
     below.plot(minutes, _plain(rows, 3), color='#1b4965', lw=1)
-    below.set_ylabel('resident memory, MiB')
+    below.set_ylabel('memory of the node, MiB')
     below.set_ylim(bottom=0)
     below.set_xlabel('minutes (grey: CPU load bursts)')
     for axes in (above, below):

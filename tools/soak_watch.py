@@ -91,7 +91,9 @@ class Sample:
     """One second of the machine.
 
     at_s      perf_counter.
-    rss_mib   resident memory of the node.
+    own_mib   resident memory of the node, its shared memory segments left out.
+    shared_mib  those segments, as far as they are in use: the transport maps its own and its
+              neighbours', and their pages come in one by one as messages go round in them.
     node_s    CPU seconds the node has used so far.
     soak_s    the same of the soak's own processes, the node not included.
     busy_s    the same of all processes of the machine.
@@ -99,7 +101,8 @@ class Sample:
     """
 
     at_s: float
-    rss_mib: float
+    own_mib: float
+    shared_mib: float
     node_s: float
     soak_s: float
     busy_s: float
@@ -110,7 +113,7 @@ def sample(node: int, others: Sequence[int]) -> Sample:
     """Measure now. node: process id of the node. others: those of the soak. Linux only."""
     return Sample(
         time.perf_counter(),
-        memory_mib(node),
+        *memory_mib(node),
         cpu_s(node),
         sum(cpu_s(pid) for pid in others),
         machine_cpu_s(),
@@ -118,14 +121,19 @@ def sample(node: int, others: Sequence[int]) -> Sample:
     )
 
 
-def memory_mib(pid: int) -> float:
-    """Return the resident memory of a process; NaN once it has ended."""
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Return the resident memory of a process in MiB: its own (heap, stacks, mapped files), and
+    shared memory; NaN once it has ended."""
     try:
         text = Path(f'/proc/{pid}/status').read_text(encoding='ascii')
     except OSError:
-        return float('nan')
-    lines = [line.split() for line in text.splitlines()]
-    return next((int(line[1]) / 1024 for line in lines if line[0] == 'VmRSS:'), float('nan'))
+        return float('nan'), float('nan')
+    fields = dict(line.split(':', 1) for line in text.splitlines())
+    anonymous, files, shared = (
+        int(fields[name].split()[0]) / 1024 if name in fields else float('nan')
+        for name in ('RssAnon', 'RssFile', 'RssShmem')
+    )
+    return anonymous + files, shared
 
 
 def cpu_s(pid: int) -> float:
