@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -247,6 +248,40 @@ def test_the_flicker_summary_counts_what_it_skipped():
     assert found['common'] == pytest.approx(0.03)
     assert found['local'] == pytest.approx(0.02)
     assert flicker.flicker_summary([None]) == {'pairs': 0, 'skipped': 1}
+
+
+def test_level_ground_tells_its_horizon_and_nonsense_is_not_sane():
+    depth = ground_depth(CAMERA, 1.65)
+    drivable = np.isfinite(depth) & (depth > 0) & (depth < 60)
+    residual, horizon = robustness.level_ground(depth, drivable)
+    assert residual < 1e-3
+    assert horizon * depth.shape[0] == pytest.approx(CAMERA.cy, abs=0.5)
+    upside_down = np.where(drivable, 1 / np.where(drivable, depth, 1), np.nan)
+    assert robustness.level_ground(upside_down, drivable)[0] > robustness.SANE_RESIDUAL
+    assert robustness.level_ground(depth, np.zeros(depth.shape, bool)) is None
+
+
+def test_level_ground_needs_labels_and_no_calibration():
+    depth = ground_depth(CAMERA, 1.65)
+    known = np.isfinite(depth) & (depth > 0) & (depth < 60)
+    nav7 = np.where(known, 0, 5).astype(np.uint8)
+    rgb = np.zeros((*depth.shape, 3), np.uint8)
+    samples = [Sample(rgb, None, None, None, str(k), nav7_id=nav7) for k in range(3)]
+
+    def predictor(scale: float) -> Callable[..., FullFrame]:
+        def predict(_rgb: np.ndarray, _camera: Camera, _far_m: float) -> FullFrame:
+            said = np.where(known, depth**scale, np.nan).astype(np.float32)
+            return FullFrame(said, nav7, np.ones(depth.shape, np.float32))
+
+        return predict
+
+    good = robustness.ground_without_truth(Listed(samples), predictor(1), RAW)
+    assert (good['frames'], good['sane']) == (3, 1)
+    assert good['residual'] < 1e-3
+    bad = robustness.ground_without_truth(Listed(samples), predictor(-1), RAW)
+    assert bad['sane'] == 0
+    nothing = [Sample(rgb, None, None, None, 'x')]
+    assert robustness.ground_without_truth(Listed(nothing), predictor(1), RAW) == {'frames': 0}
 
 
 def test_robot_measures_of_a_model_file_fill_their_tables(tmp_path: Path):

@@ -60,7 +60,7 @@ def ground_depth(label_id: np.ndarray, mount: Mount, focal_px: float) -> np.ndar
     below = np.arange(label_id.shape[0]) - horizon
     row_m = np.where(below > 0, focal_px * mount.height_m / np.maximum(below, 1e-3), 0)
     row_m[row_m > FARTHEST_M * focal_px / 600] = 0
-    group = np.append(nav7_table(), np.zeros(237, np.uint8)).astype(np.int16)[label_id]
+    group = nav7_table().astype(np.int16)[label_id]
     group[np.isin(label_id, NO_FOOT) | (label_id == UNLABELLED) | (label_id == SKY)] = -1
     flat = np.isin(label_id, FLAT)
     depth = np.where(flat, row_m[:, None], 0).astype(np.float32)

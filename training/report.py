@@ -143,6 +143,20 @@ def ground_table(group: Sequence[Result]) -> str:
     return table(head, rows) if rows else ''
 
 
+def level_table(group: Sequence[Result]) -> str:
+    """Return how well depth on the road fits level ground, where there is no depth truth."""
+    rows = []
+    for r in group:
+        found = r.get('robot', {}).get('level')
+        if found and found['frames']:
+            spread = f'{percent(found["residual"])} / {percent(found["residual_p90"])}'
+            rows.append([r['model'], str(found['frames']), percent(found['sane']), spread,
+                         percent(found['horizon'])])  # fmt: skip
+    head = ['road as level ground', 'frames', 'sane', 'residual: median / p90',
+            'horizon, from the top']  # fmt: skip
+    return table(head, rows) if rows else ''
+
+
 def fault_table(group: Sequence[Result]) -> str:
     """Return the share of delta1 kept under each image fault."""
     kept = [r for r in group if r.get('robot', {}).get('faults')]
@@ -186,5 +200,5 @@ def flicker_table(group: Sequence[Result]) -> str:
 
 SECTIONS = (
     depth_table, distance_table, confidence_table, label_table('nav7'), label_table('classes'),
-    ground_table, fault_table, focal_table, flicker_table,
+    ground_table, level_table, fault_table, focal_table, flicker_table,
 )  # fmt: skip

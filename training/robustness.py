@@ -2,8 +2,9 @@
 """What a robot needs beyond the mean error; `training.evaluate --robot` prints it.
 
 Ground flatness, obstacle depth, image faults and focal length need depth truth; flicker needs
-consecutive frames (training.flicker). Error by distance and confidence are in training.scoring,
-which measures them always.
+consecutive frames (training.flicker); level ground needs labels alone, so it tells whether depth
+means anything for a camera that has no depth truth. Error by distance and confidence are in
+training.scoring, which measures them always.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from training.scoring import camera_of
 GROUND_REACH_M = 20.0
 FEWEST_GROUND_POINTS = 200
 NAV7_DRIVABLE, NAV7_PERSON, NAV7_VEHICLE = 0, 2, 3
+LEAST_ROW_SHARE = 0.15
+"""Share of a row's middle half that must be drivable."""
+LOWEST_HORIZON, SANE_RESIDUAL = 0.7, 0.15
 OBSTACLE_TOLERANCES = (0.10, 0.25)
 ZOOMS = (1.25, 1.5, 2.0)
 HEIGHT_STEPS = (0.6, 0.8)
@@ -55,6 +59,52 @@ def ground_flatness(
         return None
     depth = depth_m[use].astype(np.float64)
     return plane_flatness(np.column_stack([camera.rays()[use] * depth[:, None], depth]))
+
+
+def level_ground(depth_m: np.ndarray, drivable: np.ndarray) -> tuple[float, float] | None:
+    """Fit 1 / depth = a * (row - horizon), which level ground obeys whatever the focal length.
+
+    depth_m (H, W) metres, NaN = unknown; drivable (H, W) bool. Uses the median of each row that
+    shows drivable ground in its middle half. Returns (RMS of the residual over the mean, the
+    horizon as a share of the height), or None where fewer than a tenth of all rows show any. A
+    horizon below the ground, or a residual of some tenths, means depth that means nothing.
+    """
+    height, width = depth_m.shape
+    middle = np.s_[:, width // 4 : width - width // 4]
+    known = drivable[middle] & (depth_m[middle] > 0)
+    rows = np.flatnonzero(known.mean(1) > LEAST_ROW_SHARE)
+    if rows.size < height / 10:
+        return None
+    inverse = np.array([1 / np.median(depth_m[middle][row][known[row]]) for row in rows])
+    slope, start = np.polyfit(rows, inverse, 1)
+    residual = np.sqrt(np.mean((slope * rows + start - inverse) ** 2)) / inverse.mean()
+    return float(residual), float(-start / slope / height)
+
+
+def ground_without_truth(
+    dataset: Dataset, predictor: Predictor, protocol: Protocol
+) -> dict[str, float]:
+    """Measure level ground on the frames of a data set whose labels tell what is drivable."""
+    found = []
+    for index in track(range(len(dataset)), description='level ground'):
+        sample = dataset[index]
+        nav7 = sample.nav7_id
+        if nav7 is None and sample.label_id is not None:
+            nav7 = nav7_table()[sample.label_id]
+        if nav7 is not None:
+            frame = predictor(sample.rgb, camera_of(sample), protocol.cap_m)
+            found += [level_ground(frame.depth_m, nav7 == NAV7_DRIVABLE)]
+    fits = np.array([f for f in found if f is not None])
+    if not fits.size:
+        return {'frames': 0}
+    above = fits[:, 1] < LOWEST_HORIZON
+    return {
+        'frames': len(fits),
+        'residual': float(np.median(fits[:, 0])),
+        'residual_p90': float(np.percentile(fits[:, 0], 90)),
+        'horizon': float(np.median(fits[:, 1])),
+        'sane': float(np.mean(above & (fits[:, 1] > 0) & (fits[:, 0] < SANE_RESIDUAL))),
+    }
 
 
 def best_labels(sample: Sample, frame: FullFrame) -> np.ndarray:
@@ -197,10 +247,11 @@ def flicker(dataset: Dataset, predictor: Predictor, protocol: Protocol) -> dict[
 def measure(dataset: Dataset, model: Model, protocol: Protocol) -> dict[str, Any]:
     """Return every robot measure that the data set allows: truth-based ones, or flicker."""
     sample = dataset[0]
-    if sample.camera is None:
-        return {}
     if sample.depth_m is None:
-        return {'flicker': flicker(dataset, model, protocol)}
+        level = {'level': ground_without_truth(dataset, model, protocol)}
+        if sample.camera is None:
+            return level
+        return level | {'flicker': flicker(dataset, model, protocol)}
     result = ground_and_obstacles(dataset, model, protocol)
     for group, predictors in variants(model).items():
         result[group] = compare_variants(dataset, model, predictors, protocol)
