@@ -39,7 +39,7 @@ from tools.soak_node import FOLDER_VARIABLE, FRAME, EngineFaults
 from tools.soak_operator import EVERY, HISTORY, OUTPUT_TYPES, PATIENCE_S, Operator, SoakError
 from tools.soak_report import Run
 from tools.soak_script import FaultScript
-from tools.soak_watch import Sample, Watch, sample
+from tools.soak_watch import Sample, Watch, memory_mib, sample
 
 DEFAULT_S = 1800.0
 QUIET_SHARE, QUIET_S = 0.15, 60.0
@@ -120,7 +120,7 @@ class Soak:
         gap_s = min(GAP_S, seconds / 100)
         self._script = FaultScript(
             self._camera, self._operator, self._watch, self._faults, node.cache,
-            seed=seed, gap_s=gap_s,
+            memory_mib=lambda: memory_mib(node.process.pid)[0], seed=seed, gap_s=gap_s,
         )  # fmt: skip
         self._samples: list[Sample] = []
         self._begun_s = time.perf_counter()
@@ -151,6 +151,7 @@ class Soak:
             date=datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
             seconds=time.perf_counter() - self._begun_s,
             samples=self._samples,
+            freed=self._script.freed,
             frames=np.fromfile(frames, FRAME) if frames.exists() else np.empty(0, FRAME),
             quiet=self._quiet,
             storm=self._storm,

@@ -17,14 +17,11 @@ import numpy as np
 
 from lightdepth_ros.bench_report import markdown_rows, write_section
 from lightdepth_ros.engine_cache import write_atomically
+from tools.soak_memory import Reading, growth_mib, while_serving
 from tools.soak_watch import Sample
 
 SECTION = 'soak'
 MAX_GROWTH_MIB = 5.0
-WARM_UP_S, WARM_UP_SHARE = 120.0, 0.1
-"""Memory is judged after the longer of the two."""
-JUDGED_SHARE = 0.1
-"""Share of the run whose median stands for its beginning and for its end."""
 JUDGED_FROM_S = 300.0
 """A shorter run cannot tell a leak from caches that are still filling, nor 99 % of few frames."""
 LATENCY_FACTOR = 2.0
@@ -43,6 +40,7 @@ class Run:
     """Everything that a soak found. Times are perf_counter seconds.
 
     frames     (n,) array of soak_node.FRAME.
+    freed      memory of the node itself each time it had been cleaned up.
     quiet      begin and end of the time without faults; `storm`: of the time with them.
     """
 
@@ -52,6 +50,7 @@ class Run:
     date: str
     seconds: float
     samples: list[Sample]
+    freed: list[Reading]
     frames: np.ndarray
     quiet: tuple[float, float]
     storm: tuple[float, float]
@@ -131,26 +130,18 @@ def _no_deadlock(run: Run) -> Verdict:
     return Verdict('no deadlock', measured, f'all; below {MAX_SILENCE_S:g} s', ok)
 
 
-def growth_mib(run: Run) -> tuple[float, float]:
-    """Return the growth of the node's own memory after the warm-up, and where it began, in MiB."""
-    first_s, last_s = run.samples[0].at_s, run.samples[-1].at_s
-    length_s = last_s - first_s
-    begin_s = first_s + max(WARM_UP_S, WARM_UP_SHARE * length_s)
-    window_s = JUDGED_SHARE * length_s
-    early = [s.own_mib for s in run.samples if begin_s <= s.at_s <= begin_s + window_s]
-    late = [s.own_mib for s in run.samples if s.at_s >= last_s - window_s]
-    if not early or not late:
-        return math.nan, math.nan
-    start_mib = float(np.median(early))
-    return float(np.median(late)) - start_mib, start_mib
-
-
 def _memory(run: Run) -> Verdict:
     required = f'below {MAX_GROWTH_MIB:g} MiB'
     if run.seconds < JUDGED_FROM_S:
         return Verdict('no growth of memory after warm-up', 'the run is too short', required, None)
-    growth, start = growth_mib(run)
-    text = f'{growth:+.1f} MiB (medians; {start:.0f} MiB after the warm-up)'
+    growth, start = growth_mib(run.freed, run.samples[0].at_s, run.samples[-1].at_s)
+    if math.isnan(growth):
+        text = f'its models were freed only {len(run.freed)} times'
+        return Verdict('no growth of memory after warm-up', text, required, None)
+    text = (
+        f'{growth:+.1f} MiB with its models freed, once a round ({start:.0f} MiB after the '
+        'warm-up; medians)'
+    )
     return Verdict('no growth of memory after warm-up', text, required, growth < MAX_GROWTH_MIB)
 
 
@@ -265,6 +256,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
     cpu = latencies(run, 'cpu_ms')
     latency = latencies(run, 'latency_ms')
     own = [s.own_mib for s in run.samples if not math.isnan(s.own_mib)]
+    growth, _ = growth_mib(while_serving(run.samples), first.at_s, last.at_s)
+    grown = '' if math.isnan(growth) else f'; {growth:+.1f} MiB while it serves, by medians'
     shared = [s.shared_mib for s in run.samples if not math.isnan(s.shared_mib)]
     return [
         ('node', ', '.join(f'{name} {value}' for name, value in run.facts.items())),
@@ -279,7 +272,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ('CPU of other programs, outside bursts', f'{other_cores(run):.2f} cores'),
         ('threads of the node waiting for a CPU',
          f'{(last.waited_s - first.waited_s) / length_s:.2f} s a second, all threads together'),
-        ('memory of the node', f'{own[0]:.0f} MiB at first, at most {max(own):.0f} MiB'),
+        ('memory of the node', f'{own[0]:.0f} MiB at first, at most {max(own):.0f} MiB{grown}'),
         ('shared memory of the DDS in it, not judged',
          f'{shared[0]:.0f} MiB at first, at most {max(shared):.0f} MiB'),
         ('the camera itself was late by at most', f'{run.camera_late_s:.2f} s'),
@@ -313,6 +306,7 @@ def to_json(run: Run) -> str:
     """Return everything but the single frames, which are in the picture."""
     numbers = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
     del numbers['frames'], numbers['samples']
+    numbers['freed'] = [[round(at_s - run.samples[0].at_s, 1), mib] for at_s, mib in run.freed]
     numbers['seen'] = len(run.seen)
     numbers['published_but_not_seen'] = sorted({int(n) for n in run.frames['number']} - run.seen)
     start_s = run.samples[0].at_s

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.soak_camera import CameraDriver
+from tools.soak_memory import Reading
 from tools.soak_node import EngineFaults
 from tools.soak_operator import (
     EVERY,
@@ -63,12 +64,15 @@ class FaultScript:
         faults: EngineFaults,
         cache: Path,
         *,
+        memory_mib: Callable[[], float],
         seed: int,
         gap_s: float,
     ) -> None:
-        """cache: the folder that the node keeps engines in. gap_s: between two acts."""
+        """cache: the folder that the node keeps engines in. memory_mib: the node's own. gap_s:
+        between two acts."""
         self._camera, self._operator, self._watch = camera, operator, watch
         self._faults, self._cache = faults, cache
+        self._memory_mib = memory_mib
         self._random = random.Random(seed)
         self._gap_s = gap_s
         self._due_s = dict.fromkeys((self._set, self._resubscribe, self._break_engine), 0.0)
@@ -79,6 +83,8 @@ class FaultScript:
         """How often each fault was played."""
         self.bursts: list[tuple[float, float]] = []
         """Begin and end of each load burst, perf_counter."""
+        self.freed: list[Reading] = []
+        """The node's memory each time it had been cleaned up."""
         self.rounds = 0
         """How often all acts have been played."""
         self._burning: list[subprocess.Popen[bytes]] = []
@@ -224,6 +230,7 @@ class FaultScript:
         yield from self._until(lambda: self._operator.stats_count > before + 1, '~/stats at rest')
         self.totals.add(self._operator.stats)
         yield from self._transition('cleanup')
+        self.freed.append((time.perf_counter(), self._memory_mib()))
         yield from self._transition('configure')
         self._camera.paused = True
         yield from self._transition('activate')
