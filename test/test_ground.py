@@ -76,3 +76,15 @@ def test_only_frames_without_depth_get_it_and_an_uncalibrated_one_gets_a_camera(
     known = Sample(rgb, camera, np.ones((200, 300), np.float32), label(), 's', mount=MOUNT)
     assert ground.with_ground(known) is known
     assert ground.with_ground(Sample(rgb, camera, None, label(), 's')).teacher_depth_m is None
+
+
+def test_level_ground_tells_its_horizon_and_nonsense_leaves_a_residual():
+    ids = np.full((200, 300), ROAD, np.uint8)
+    depth = ground.ground_depth(ids, MOUNT, FOCAL)
+    drivable = depth > 0
+    residual, horizon = ground.level_ground(depth, drivable)
+    assert residual < 1e-3
+    assert horizon == pytest.approx(0.4, abs=0.002)
+    nonsense = np.where(drivable, 1 / np.where(drivable, depth, 1), 0)
+    assert ground.level_ground(nonsense, drivable)[0] > 0.15
+    assert ground.level_ground(depth, np.zeros(depth.shape, bool)) is None

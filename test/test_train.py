@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training really learns, resumes exactly after SIGKILL, and exports files the runtime can run."""
 
+import copy
 import csv
 import json
 import os
@@ -22,7 +23,8 @@ from lightdepth_ros.engines import load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
 from training import export, run_folder  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
-from training.train import train  # noqa: E402
+from training.stream import CropStream  # noqa: E402
+from training.train import prepare, train  # noqa: E402
 
 pytestmark = pytest.mark.torch
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -134,6 +136,24 @@ def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_
     assert len(one) == len(both) == 10
     np.testing.assert_allclose(both, one, rtol=0.2)
     assert np.mean(both) == pytest.approx(np.mean(one), rel=0.08)
+
+
+def test_network_and_loss_are_one_graph_for_the_compiler_and_lose_the_same(tiny_data):
+    """What --compile hands over; the compiler itself takes minutes and is PyTorch's to test."""
+    torch.manual_seed(0)
+    module, data = prepare(settings(tiny_data), None)
+    data.setup('fit')
+    stream = CropStream(data.sources, module.config)
+    batch = torch.utils.data.default_collate([stream[k] for k in range(2)])
+    traced = torch.compile(module.objective, backend='aot_eager', fullgraph=True, dynamic=False)
+    state = copy.deepcopy(module.state_dict())
+    loss, parts = module.objective(batch)
+    module.load_state_dict(state)
+    again, again_parts = traced(batch)
+    torch.testing.assert_close(again, loss, rtol=1e-4, atol=1e-5)
+    assert again_parts.keys() == parts.keys()
+    again.backward()
+    assert all(p.grad is not None for p in module.student.parameters())
 
 
 def test_run_folder_of_another_configuration_is_refused(tiny_data, tmp_path):

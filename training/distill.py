@@ -15,6 +15,7 @@ from lightdepth_ros.classes import CLASSES, nav7_table
 from lightdepth_ros.contract import EXIT_STRIDE
 from training import losses
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.ground import level_ground
 from training.students import STUDENTS
 from training.students.interface import EXITS, ScaleOutput
 
@@ -109,6 +110,7 @@ class Distillation(lightning.LightningModule):
             self._collect_depth(metres / CANONICAL_FOCAL_PX, batch['depth'])
         if 'nav7' in batch:
             self._collect_labels(out.logits, batch['nav7'])
+            self._collect_ground(losses.inverse_log_map(out.g.float()), batch['nav7'])
 
     def _collect_depth(self, depth_m: torch.Tensor, truth_m: torch.Tensor) -> None:
         size = truth_m.shape[-2:]
@@ -120,6 +122,13 @@ class Distillation(lightning.LightningModule):
                            ((pred - truth) ** 2).mean().sqrt(),
                            (ratio < 1.25).float().mean()])  # fmt: skip
         self.validation.setdefault('depth', []).append(row)
+
+    def _collect_ground(self, depth_m: torch.Tensor, truth: torch.Tensor) -> None:
+        """Collect how far the road is from level ground; needs no scale and no calibration."""
+        full = nn.functional.interpolate(torch.log(depth_m), size=truth.shape[-2:])
+        fit = level_ground(torch.exp(full[0, 0]).cpu().numpy(), (truth[0] == 0).cpu().numpy())
+        if fit is not None:
+            self.validation.setdefault('ground', []).append(torch.tensor(fit[0]))
 
     def _collect_labels(self, logits: torch.Tensor, truth: torch.Tensor) -> None:
         table = torch.as_tensor(nav7_table(), device=logits.device).long()
@@ -143,6 +152,8 @@ class Distillation(lightning.LightningModule):
             iou = hit / (matrix.sum(0) + matrix.sum(1) - hit).clamp_min(1)
             self.log('val/nav7_miou', iou.mean(), prog_bar=True, sync_dist=True)
             self.log('val/drivable_iou', iou[0], sync_dist=True)
+        if rows := self.validation.pop('ground', None):
+            self.log('val/ground_residual', torch.stack(rows).median(), sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config

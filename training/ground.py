@@ -6,7 +6,8 @@ below the horizon. So a picture with labels, whose camera's height and horizon a
 has depth on the road, and on whatever touches it. In canonical metres even the focal length
 falls out: 600 * height / (rows below the horizon), see training.truth.canonical. Slopes, kerbs and
 a nodding car make it coarse (a tenth or two beyond 20 m); it is for cameras that no teacher knows,
-where a student without it learns labels and never what depth looks like.
+where a student without it learns labels and never what depth looks like. `level_ground` turns the
+same law round: depth of a road that does not obey it means nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ FARTHEST_M = 50.0
 ASSUMED_FOCAL = 1.2
 """Focal length of an uncalibrated camera, in image widths. Any value gives the same canonical
 metres; it decides the range of scales that the crops are drawn from."""
+LEAST_ROW_SHARE = 0.15
+"""Share of a row's middle half that must be drivable."""
 TRUST = 0.33
 """Weight of such depth against a teacher's."""
 
@@ -81,3 +84,23 @@ def horizon_row(label_id: np.ndarray, mount: Mount, focal_px: float) -> float:
         return usual
     own = float(rows[0]) - 600 * mount.height_m / FARTHEST_ROAD_M * focal_px / 600
     return own if abs(own - usual) <= HORIZON_SLACK * height else usual
+
+
+def level_ground(depth_m: np.ndarray, drivable: np.ndarray) -> tuple[float, float] | None:
+    """Fit 1 / depth = a * (row - horizon), which level ground obeys whatever the focal length.
+
+    depth_m (H, W) metres, NaN = unknown; drivable (H, W) bool. Uses the median of each row that
+    shows drivable ground in its middle half. Returns (RMS of the residual over the mean, the
+    horizon as a share of the height), or None where fewer than a tenth of all rows show any. A
+    horizon below the ground, or a residual of some tenths, means depth that means nothing.
+    """
+    height, width = depth_m.shape
+    middle = np.s_[:, width // 4 : width - width // 4]
+    known = drivable[middle] & (depth_m[middle] > 0)
+    rows = np.flatnonzero(known.mean(1) > LEAST_ROW_SHARE)
+    if rows.size < height / 10:
+        return None
+    inverse = np.array([1 / np.median(depth_m[middle][row][known[row]]) for row in rows])
+    slope, start = np.polyfit(rows, inverse, 1)
+    residual = np.sqrt(np.mean((slope * rows + start - inverse) ** 2)) / inverse.mean()
+    return float(residual), float(-start / slope / height)

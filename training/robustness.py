@@ -21,14 +21,13 @@ from training import faults, metrics, protocols
 from training.datasets.sample import Dataset, Sample
 from training.flicker import View, flicker_summary, pair_flicker, static_mask
 from training.fullframe import FullFrame, Model, Predictor
+from training.ground import level_ground
 from training.protocols import Protocol
 from training.scoring import camera_of
 
 GROUND_REACH_M = 20.0
 FEWEST_GROUND_POINTS = 200
 NAV7_DRIVABLE, NAV7_PERSON, NAV7_VEHICLE = 0, 2, 3
-LEAST_ROW_SHARE = 0.15
-"""Share of a row's middle half that must be drivable."""
 LOWEST_HORIZON, SANE_RESIDUAL = 0.7, 0.15
 OBSTACLE_TOLERANCES = (0.10, 0.25)
 ZOOMS = (1.25, 1.5, 2.0)
@@ -59,26 +58,6 @@ def ground_flatness(
         return None
     depth = depth_m[use].astype(np.float64)
     return plane_flatness(np.column_stack([camera.rays()[use] * depth[:, None], depth]))
-
-
-def level_ground(depth_m: np.ndarray, drivable: np.ndarray) -> tuple[float, float] | None:
-    """Fit 1 / depth = a * (row - horizon), which level ground obeys whatever the focal length.
-
-    depth_m (H, W) metres, NaN = unknown; drivable (H, W) bool. Uses the median of each row that
-    shows drivable ground in its middle half. Returns (RMS of the residual over the mean, the
-    horizon as a share of the height), or None where fewer than a tenth of all rows show any. A
-    horizon below the ground, or a residual of some tenths, means depth that means nothing.
-    """
-    height, width = depth_m.shape
-    middle = np.s_[:, width // 4 : width - width // 4]
-    known = drivable[middle] & (depth_m[middle] > 0)
-    rows = np.flatnonzero(known.mean(1) > LEAST_ROW_SHARE)
-    if rows.size < height / 10:
-        return None
-    inverse = np.array([1 / np.median(depth_m[middle][row][known[row]]) for row in rows])
-    slope, start = np.polyfit(rows, inverse, 1)
-    residual = np.sqrt(np.mean((slope * rows + start - inverse) ** 2)) / inverse.mean()
-    return float(residual), float(-start / slope / height)
 
 
 def ground_without_truth(
