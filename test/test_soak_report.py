@@ -67,7 +67,8 @@ def good(**changes) -> Run:
     run = Run(
         command='python -m tools.soak', version='commit 1', machine='a CPU', date='2026-01-01',
         seconds=float(LENGTH_S), samples=samples(), freed=freed(), frames=frames(),
-        quiet=(3.0, 60.0), storm=(60.0, 990.0), bursts=[BURST], sent=FRAMES + 300, damaged=20, camera_late_s=0.01,
+        quiet=(3.0, 60.0), storm=(60.0, 990.0), bursts=[BURST], sent=FRAMES + 300, damaged=20,
+        camera_late_s=0.01,
         received=FRAMES + 200, published=FRAMES, not_delivered=10,
         dropped={'bad_image': 18, 'engine_error': 7, 'replaced_by_newer': 175}, in_work=[0, 0],
         seen=set(range(FRAMES)), messages=7000, wrong=[], engine_faults=7, asked=50, answers=50,
