@@ -129,7 +129,7 @@ def test_a_tiny_ablation_trains_exports_scores_and_is_not_repeated(tmp_path, cap
     assert ablate.main([*command, '--threads', '2']) == 0  # the same result: not repeated either
     assert capsys.readouterr().out.count('finished before') == 10
     assert ablate.main([*command, '--lr', '1e-4']) == 2
-    assert 'lr: there 0.0025, now 0.0001' in capsys.readouterr().err
+    assert f'lr: there {TrainConfig().lr}, now 0.0001' in capsys.readouterr().err
 
 
 def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path):

@@ -48,7 +48,8 @@ def example_of(sample: Sample, config: TrainConfig) -> dict:
 
 
 def config(**changes: object) -> TrainConfig:
-    return TrainConfig(sources='a:1', crops='192x320', photometric=0, **changes)
+    plain = {'photometric': 0, 'paste': 0, 'restyle': 0, 'vertical_jitter': 1}
+    return TrainConfig(sources='a:1', crops='192x320', **(plain | changes))
 
 
 def test_only_whole_things_are_cut_and_a_vehicle_only_where_depth_tells_its_size():
@@ -134,7 +135,7 @@ def test_without_depth_a_thing_brings_its_label_and_no_depth():
     assert brought > 500
 
 
-def test_pasting_is_the_same_for_the_same_item_and_off_by_default():
+def test_pasting_is_the_same_for_the_same_item_and_can_be_left_out():
     samples = {'a': [scene()]}
     stream, again = (CropStream(samples, config(paste=2.0)) for _ in range(2))
     assert len(stream.bank) == 2

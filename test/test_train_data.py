@@ -28,7 +28,8 @@ def flat_sample(height: int = 120, width: int = 200, focal_px: float = 150.0) ->
 
 
 def config(**changes: object) -> TrainConfig:
-    return TrainConfig(sources='a:1', crops='64x96', photometric=0, **changes)
+    plain = {'photometric': 0, 'paste': 0, 'restyle': 0, 'vertical_jitter': 1}
+    return TrainConfig(sources='a:1', crops='64x96', **(plain | changes))
 
 
 def test_view_keeps_pixels_square_and_carries_the_focal_length():

@@ -29,8 +29,8 @@ class TrainConfig:
 
     student: str = option('plain', 'network to train', choices=('plain', 'paper'))
     sources: str = option(
-        'synthetic:3,kitti-train:3,kitti-road:3.5,kitti-extra:0.3,kitti-unlabelled:0.8,'
-        'camvid-train:2,idd-train:2,nuscenes-front:1',
+        'synthetic:1.3,kitti-train:4,kitti-road:4,kitti-extra:0.3,kitti-unlabelled:1,'
+        'camvid-train:2,idd-train:1.4,nuscenes-front:1',
         'data sets (training.datasets.catalog) and their relative shares of the crops',
     )
     image_share: float = option(
@@ -44,34 +44,34 @@ class TrainConfig:
     steps: int = option(12000, 'optimiser steps', low=1)
     batch_size: int = option(12, 'crops per step (per process)', low=1)
     crops: str = option(
-        '256x416,192x544,320x320', 'crop sizes HxW in pixels; one is drawn for each batch'
+        '320x480,256x416,320x352', 'crop sizes HxW in pixels; one is drawn for each batch'
     )
-    focal_min_px: float = option(300.0, 'smallest focal length after random scaling', low=50)
-    focal_max_px: float = option(950.0, 'largest focal length after random scaling', low=50)
-    rotation_deg: float = option(3.0, 'largest random roll, degrees', low=0, high=30)
+    focal_min_px: float = option(360.0, 'smallest focal length after random scaling', low=50)
+    focal_max_px: float = option(850.0, 'largest focal length after random scaling', low=50)
+    rotation_deg: float = option(2.0, 'largest random roll, degrees', low=0, high=30)
     vertical_jitter: float = option(
-        1.0, 'share of the vertical room for crops; 0 = always the middle rows', low=0, high=1
+        0.25, 'share of the vertical room for crops; 0 = always the middle rows', low=0, high=1
     )
     paste: float = option(
-        0.0, 'obstacles cut from other frames and stood on the ground of a crop, on average', low=0
+        0.7, 'obstacles cut from other frames and stood on the ground of a crop, on average', low=0
     )
     restyle: float = option(
-        0.0, "share of crops that take another picture's colours, any source's", low=0, high=1
+        0.3, "share of crops that take another picture's colours, any source's", low=0, high=1
     )
-    photometric: float = option(1.0, 'strength of colour, blur, noise and JPEG changes', low=0)
-    lr: float = option(2.5e-3, 'peak learning rate of AdamW', low=0)
+    photometric: float = option(0.8, 'strength of colour, blur, noise and JPEG changes', low=0)
+    lr: float = option(2.2e-3, 'peak learning rate of AdamW', low=0)
     schedule: str = option(
-        'cosine',
+        'linear',
         'learning rate after warm-up; constant = a stage that another one with --init ends',
         choices=('cosine', 'linear', 'constant'),
     )
-    warmup_steps: int = option(200, 'steps of linear warm-up', low=0)
+    warmup_steps: int = option(100, 'steps of linear warm-up', low=0)
     weight_decay: float = option(1e-4, "AdamW's weight decay", low=0)
     clip: float = option(5.0, 'gradient norm is clipped to this; 0 = off', low=0)
-    ema: float = option(0.9985, 'decay of the averaged weights that are exported; 0 = off', low=0)
-    alpha: float = option(0.05, "weight of each scale's depth loss (the paper: 0.25)", low=0)
-    beta: float = option(1.25, "weight of each scale's label loss (the paper: 0.75)", low=0)
-    gamma: float = option(0.05, "weight of each scale's confidence loss (ours)", low=0)
+    ema: float = option(0.998, 'decay of the averaged weights that are exported; 0 = off', low=0)
+    alpha: float = option(0.2, "weight of each scale's depth loss (the paper: 0.25)", low=0)
+    beta: float = option(1.0, "weight of each scale's label loss (the paper: 0.75)", low=0)
+    gamma: float = option(0.1, "weight of each scale's confidence loss (ours)", low=0)
     log_depth: bool = option(True, 'compare depths in G space; off = in metres (ablation)')
     depth_truth: str = option(
         'compensated',
@@ -80,7 +80,7 @@ class TrainConfig:
     )
     teacher_weight: float = option(0.3, 'weight of a teacher pixel; a sensor pixel has 1', low=0)
     sky_weight: float = option(0.2, 'weight of sky pixels, learnt as the far limit', low=0)
-    class_balance: float = option(0.4, 'class weight = frequency ** -this', low=0, high=1)
+    class_balance: float = option(0.5, 'class weight = frequency ** -this', low=0, high=1)
     precision: str = option('32-true', "Lightning's precision", choices=('32-true', 'bf16-mixed'))
     accelerator: str = option('auto', 'cpu, gpu or auto')
     devices: int = option(1, 'processes or GPUs per node', low=1)

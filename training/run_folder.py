@@ -20,11 +20,14 @@ FREE = frozenset({
 it is looked at. The same crops give the same steps, apart from rounding (and, with another number
 of processes, batch norms that see another part of each batch)."""
 
+BEFORE = {'vertical_jitter': 1.0, 'paste': 0.0, 'restyle': 0.0, 'image_share': 1.0}
+"""What a run older than these settings did."""
+
 
 def essence(settings: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the result of a run; the batch counts as a whole, over all processes."""
     defaults = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
-    settings = defaults | settings  # a run older than a field went by its default
+    settings = defaults | BEFORE | settings
     kept = {k: v for k, v in settings.items() if k not in FREE | {'batch_size'}}
     return kept | {
         'batch_size x devices x nodes':
