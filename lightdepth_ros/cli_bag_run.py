@@ -22,10 +22,9 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli_bag_show import Show, reason_text, stop_asked, summarise
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import ConfigError, DataError
 from lightdepth_ros.lens import Lens
-from lightdepth_ros.loading import perception_of
+from lightdepth_ros.loading import load_perception
 from lightdepth_ros.model_set import exit_path
 from lightdepth_ros.outputs import OUTPUTS
 from lightdepth_ros.pipeline import Pipeline
@@ -108,15 +107,7 @@ def check_kept(recording: Recording, topics: tuple[str, ...]) -> None:
 
 def load(config: NodeConfig, console: Console) -> Pipeline:
     """Load the model that the node would load, on the engine asked for and no other."""
-    engine = load_engine(
-        exit_path(config),
-        config.backend,
-        config.threads,
-        precision=config.precision,
-        input_hw=config.input_hw,
-        report=console.print,
-    )
-    return Pipeline(config, perception_of(config, engine))
+    return Pipeline(config, load_perception(config, console.print, exit_path(config)))
 
 
 def work(

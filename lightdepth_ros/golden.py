@@ -5,6 +5,7 @@ drive a robot; one that does not is refused and ONNX Runtime takes over."""
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,3 +159,37 @@ def load_checked(
     spare = reference if verdict.passed else engine
     spare.close()
     return (engine if verdict.passed else reference), dataclasses.replace(verdict, why=why)
+
+
+def load_sound(
+    contract_path: Path,
+    backend: str,
+    threads: int = 1,
+    *,
+    precision: str = 'auto',
+    input_hw: tuple[int, int] | None = None,
+    report: Report | None = None,
+) -> Engine:
+    """Load an engine for somebody who waits for it: a command line or a Python program.
+
+    Every entrance but the node's (engine_handover, which must keep a robot seeing) comes here.
+    An engine that fails the golden frame is never returned: where `auto` took it, ONNX Runtime
+    takes its place and `report` (None: the log) is warned; where the user named it, EngineError
+    tells the numbers and the remedy, because another engine was not asked for. `onnxruntime` is
+    the reference, so it passes by definition. Raises ContractError or EngineError.
+    """
+    report = report or logging.getLogger('lightdepth').warning
+    engine, verdict = load_checked(
+        contract_path, backend, threads, precision=precision, input_hw=input_hw, report=report
+    )
+    if verdict.passed:
+        return engine
+    if backend == 'auto':
+        report(f'warning: {REFERENCE} takes over, because {verdict.text}')
+        return engine
+    engine.close()
+    raise EngineError(
+        f'backend {backend} is refused, because its numbers are wrong: {verdict.text}. Set '
+        f'backend to {REFERENCE} or auto, or precision to fp32; `lightdepth engine prune --all` '
+        'deletes a built engine that went bad.'
+    )

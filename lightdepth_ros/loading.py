@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import MODELS_DIR, model_name, shipped_contract
-from lightdepth_ros.engines import Engine, Report, load_engine
+from lightdepth_ros.engines import Engine, Report
+from lightdepth_ros.golden import load_sound
 from lightdepth_ros.perception import Perception
 
 INT8 = 'int8'
@@ -42,10 +43,16 @@ def perception_of(config: NodeConfig, engine: Engine) -> Perception:
     )
 
 
-def load_perception(config: NodeConfig, report: Report | None = None) -> Perception:
-    """Load the model of `config`; ContractError or EngineError say what is wrong with it."""
-    engine = load_engine(
-        contract_path(config),
+def load_perception(
+    config: NodeConfig, report: Report | None = None, path: Path | None = None
+) -> Perception:
+    """Load the model of `config` on an engine that passed the golden frame; see `load_sound`.
+
+    path: the contract to load in place of the one that `config` names. Raises ContractError or
+    EngineError.
+    """
+    engine = load_sound(
+        path or contract_path(config),
         config.backend,
         config.threads,
         precision=config.precision,

@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """NodeConfig names a model; loading finds it and hands the settings on."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
+from broken_engine import BrokenEngine, put_in_place, swapped_channels
+from rich.console import Console
 from tiny_model import make_tiny_model
 
+from lightdepth_ros import cli_bag_run, engines, files
+from lightdepth_ros.cli import main
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import shipped_contract
-from lightdepth_ros.errors import ContractError
+from lightdepth_ros.engines import choose as choosing
+from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines.choose import Choice
+from lightdepth_ros.errors import ContractError, EngineError
 from lightdepth_ros.loading import contract_path, load_perception
 
 
@@ -49,3 +59,89 @@ def test_settings_reach_the_perception(tmp_path):
 def test_a_model_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ContractError, match='lightdepth_plain_L'):
         load_perception(NodeConfig(model=str(tmp_path)))
+
+
+# The check of the numbers: every entrance but the node's
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """Settings of a tiny model whose OpenVINO has red and blue mixed up, and what was loaded."""
+    path = make_tiny_model(tmp_path, student='plain')
+    made = []
+
+    def load(contract, onnx_path, threads):
+        made.append(BrokenEngine(path, swapped_channels))
+        return made[-1]
+
+    for name in ('openvino', 'tensorrt'):
+        monkeypatch.delitem(engines.ENGINES, name)
+    put_in_place(monkeypatch, 'openvino', load)
+    config = NodeConfig(model=str(tmp_path), input_width=96, input_height=64, backend='openvino')
+    return config, made
+
+
+def test_a_named_backend_with_wrong_numbers_is_an_error_with_the_numbers_and_the_remedy(broken):
+    config, made = broken
+    with pytest.raises(EngineError) as raised:
+        load_perception(config)
+    for words in (
+        'openvino is refused',
+        'depth differs by',
+        'allowed 0.10%',
+        'Set backend to onnxruntime',
+    ):
+        assert words in str(raised.value)
+    assert made[0].closed
+
+
+def test_auto_warns_of_wrong_numbers_and_goes_on_with_onnxruntime(broken, monkeypatch):
+    """A choice remembered from a time when the engine was still right."""
+    config, made = broken
+    choice = Choice('openvino', 'fp32', 'it was fastest')
+    monkeypatch.setattr(
+        choosing, 'choose', lambda path, *_, **__: (load_engine(path, 'openvino'), choice)
+    )
+    lines = []
+    perception = load_perception(dataclasses.replace(config, backend='auto'), lines.append)
+    assert perception.engine.backend == 'onnxruntime'
+    assert made[0].closed
+    assert lines[-1].startswith('warning: onnxruntime takes over')
+    assert 'depth differs by' in lines[-1]
+
+
+def test_the_reference_itself_is_not_compared(broken):
+    config, made = broken
+    perception = load_perception(dataclasses.replace(config, backend='onnxruntime'))
+    assert perception.engine.backend == 'onnxruntime'
+    assert not made
+
+
+@pytest.mark.parametrize('entrance', ['predict', 'bag'])
+def test_every_command_that_predicts_refuses_the_broken_engine(
+    entrance, broken, tmp_path, monkeypatch, capsys
+):
+    config, _ = broken
+    if entrance == 'bag':
+        with pytest.raises(EngineError, match='openvino is refused'):
+            cli_bag_run.load(config, Console())
+        return
+    picture = tmp_path / 'a.png'
+    picture.write_bytes(files.png(np.zeros((64, 96, 3), np.uint8)))
+    words = ['--model', config.model, '--backend', 'openvino', '--out', str(tmp_path / 'out')]
+    assert main(['predict', str(picture), '--input-width', '96', '--input-height', '64', *words])
+    assert 'openvino is refused' in capsys.readouterr().err
+    assert not list(tmp_path.glob('out/*'))
+
+
+def test_nothing_else_in_the_runtime_loads_an_engine_unchecked():
+    """What may: the check itself, the node's handover, the race of auto, and the benchmark."""
+    allowed = ('engines/', 'golden.py', 'engine_handover.py', 'bench')
+    package = Path(engines.__file__).parents[1]
+    strays = [
+        path.name
+        for path in sorted(package.rglob('*.py'))
+        if 'load_engine' in path.read_text(encoding='utf-8')
+        and not path.relative_to(package).as_posix().startswith(allowed)
+    ]
+    assert strays == []
