@@ -18,7 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
-from lightdepth_ros import counters, diagnostics, memory, params, topics
+from lightdepth_ros import counters, diagnostics, params, topics
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.model_set import ModelSet
@@ -269,7 +269,6 @@ def run(node: DepthNode) -> int:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; 0 after SIGINT or SIGTERM, 1 if it cannot start, 2 for a wrong parameter."""
-    memory.share_one_heap()
     rclpy.init(args=args)
     try:
         node = DepthNode()

@@ -22,8 +22,8 @@ ONE_HEAP = 1
 def share_one_heap() -> bool:
     """Let all threads allocate from one heap; return whether that could be set.
 
-    To be called before there are threads: heaps that exist stay in use. Whoever has set
-    MALLOC_ARENA_MAX knows better, and is left alone.
+    To be called before NumPy, OpenCV or rclpy are imported, which start threads: heaps that exist
+    stay in use. Whoever has set MALLOC_ARENA_MAX knows better, and is left alone.
     """
     library = _glibc()
     if library is None or 'MALLOC_ARENA_MAX' in os.environ:

@@ -111,6 +111,15 @@ def test_free_memory_goes_back_to_the_system():
     del pin
 
 
+@pytest.mark.parametrize('program', ['scripts/depth_node', 'tools/soak_node.py'])
+def test_programs_choose_the_heap_before_a_library_can_start_threads(program):
+    before, _, _ = (ROOT / program).read_text(encoding='utf-8').partition('    share_one_heap()')
+    lines = [line.split() for line in before.splitlines()]
+    imported = {line[1] for line in lines if line and line[0] in ('import', 'from')}
+    libraries = {name for name in imported if name.split('.')[0] not in sys.stdlib_module_names}
+    assert libraries == {'lightdepth_ros.memory'}
+
+
 def test_without_glibc_nothing_is_done(monkeypatch):
     monkeypatch.setattr(memory, '_glibc', lambda: None)
     assert (memory.share_one_heap(), memory.give_back()) == (False, False)

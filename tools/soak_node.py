@@ -18,6 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lightdepth_ros.memory import share_one_heap
+
+if __name__ == '__main__':
+    share_one_heap()  # as scripts/depth_node does, before a library starts threads
+
 import numpy as np
 
 from lightdepth_ros.errors import EngineError
