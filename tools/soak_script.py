@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -31,6 +32,8 @@ CHANGES_A_MINUTE = 100
 SUBSCRIBER_PERIOD_S = 0.7
 ENGINE_PERIOD_S = 2.5
 BURST_S = 3.0
+SETTLING_S = 15.0
+"""So long at most the memory of a node whose models were freed is waited for."""
 SETTINGS: tuple[tuple[str, tuple[Any, ...], tuple[Any, ...]], ...] = (
     ('output_resolution', ('L', 'M', 'S', 'XS', 'auto'), ('HUGE', 3)),
     ('fit', ('crop', 'pad', 'adapt'), ('', 'stretch')),
@@ -211,6 +214,9 @@ class FaultScript:
             'drops because nobody listens',
         )
         self._camera.paused = True
+        # Or the node, which learns of a subscriber before that one learns of the node, would
+        # publish a frame that it still has to somebody who does not hear it yet.
+        yield from self._until(self._at_rest(), 'the last frame to be dropped')
         for topic in topics:
             self._operator.listen(topic)
         yield from self._matched()
@@ -230,6 +236,7 @@ class FaultScript:
         yield from self._until(lambda: self._operator.stats_count > before + 1, '~/stats at rest')
         self.totals.add(self._operator.stats)
         yield from self._transition('cleanup')
+        yield from self._memory_settles()
         self.freed.append((time.perf_counter(), self._memory_mib()))
         yield from self._transition('configure')
         self._camera.paused = True
@@ -239,6 +246,14 @@ class FaultScript:
         yield from self._camera_returns()
 
     # Waiting
+
+    def _memory_settles(self) -> Act:
+        """An engine that was still being built when its models were freed ends by itself."""
+        end_s = time.perf_counter() + SETTLING_S
+        before = math.inf
+        while abs(before - (now := self._memory_mib())) > 1 and time.perf_counter() < end_s:
+            before = now
+            yield from self._wait(1.0)
 
     def _answered(self) -> bool:
         return self._operator.unanswered == 0
