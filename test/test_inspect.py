@@ -105,6 +105,26 @@ def test_command_writes_the_sheet_and_prints_the_numbers(folder, capsys, monkeyp
     assert cv2.imread(str(out)).shape[1] == 200 + contact_sheet.GAP_PX
 
 
+def test_crops_are_drawn_as_training_makes_them(folder, capsys, monkeypatch):
+    pytest.importorskip('torch')
+    monkeypatch.chdir(folder)
+    assert inspect.main([f'manifest@{folder}', '--crops', '--count', '3', '--width', '200']) == 0
+    assert 'of the 3 drawn' in capsys.readouterr().out
+    assert (folder / 'out' / 'inspect' / f'crops_manifest-{folder.name}.png').is_file()
+
+
+def test_a_crop_keeps_its_truth_and_shows_no_depth_where_it_has_none():
+    depth, weight = np.full((64, 96), 8, np.float32), np.zeros((64, 96), np.float32)
+    weight[10:20] = 0.3
+    label = np.full((64, 96), 13, np.uint8)
+    example = {'image': np.zeros((64, 96, 3), np.uint8), 'depth': depth, 'weight': weight,
+               'label': label}  # fmt: skip
+    shown = inspect.crop_sample(example, 'crop 0')
+    assert (shown.teacher_depth_m[10:20] == 8).all()
+    assert shown.teacher_depth_m.sum() == 8 * 10 * 96
+    assert (shown.label_id == 13).all()
+
+
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [

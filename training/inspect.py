@@ -11,24 +11,34 @@ Examples, from the repository root:
   python -m training.inspect kitti-eigen-train --root /data/kitti_raw --count 12
   python -m training.inspect manifest@recordings/campus --start 300 --count 5
   python -m training.inspect kitti-train+camvid-train --out /tmp/both.png
+  python -m training.inspect camvid-train --crops    # as training sees it: compensated, cropped,
+                                                     # recoloured, obstacles pasted; metres of the
+                                                     # canonical camera; black = no truth
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import track
 
+from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES, UNLABELLED
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import png, write_files
+from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.contact_sheet import sheet
 from training.datasets.catalog import describe, open_dataset
 from training.datasets.sample import Sample
+from training.stream import CropStream, load_sources
+
+IMAGES_BEHIND_CROPS = 200
+"""Images that crops are drawn from, evenly spread; all would take a minute to read."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         '--start', type=int, help='draw consecutive samples from here; default: evenly spread'
     )
+    p.add_argument('--crops', action='store_true', help='draw crops as a student is shown them')
     p.add_argument('--width', type=int, default=480, help='width of one picture, pixels (480)')
     p.add_argument('--out', type=Path, help='PNG file to write (default out/inspect/DATASET.png)')
     return p
@@ -63,6 +74,23 @@ def chosen(length: int, count: int, start: int | None) -> list[int]:
     if not 0 <= start < length:
         raise ConfigError(f'--start is {start}; the data set has samples 0 to {length - 1}')
     return list(range(start, min(length, start + count)))
+
+
+def training_crops(name: str, root: Path | None, length: int, count: int) -> list[Sample]:
+    """Return the first crops that training would draw from (a part of) the data set."""
+    share = min(1.0, IMAGES_BEHIND_CROPS / length)
+    config = TrainConfig(sources=f'{name}:1', image_share=share)
+    stream = CropStream(load_sources(config, root), config)
+    return [crop_sample(stream[k], f'crop {k}') for k in range(count)]
+
+
+def crop_sample(example: Mapping[str, Any], name: str) -> Sample:
+    """Return a training example (training.truth.crop) as a sample of the canonical camera."""
+    height, width = example['label'].shape
+    camera = Camera(width, height, CANONICAL_FOCAL_PX, CANONICAL_FOCAL_PX,
+                    (width - 1) / 2, (height - 1) / 2)  # fmt: skip
+    depth = np.where(example['weight'] > 0, example['depth'], 0).astype(np.float32)
+    return Sample(example['image'], camera, None, example['label'], name, depth)
 
 
 def summary(samples: Sequence[Sample]) -> str:
@@ -117,8 +145,12 @@ def run(args: argparse.Namespace) -> None:
     """Read the chosen samples, write the sheet, print the numbers."""
     dataset = open_dataset(args.dataset, args.root)
     indices = chosen(len(dataset), args.count, args.start)
-    samples = [dataset[i] for i in track(indices, description='reading')]
-    out = args.out or Path('out') / 'inspect' / file_name(args.dataset)
+    if args.crops:
+        samples = training_crops(args.dataset, args.root, len(dataset), args.count)
+    else:
+        samples = [dataset[i] for i in track(indices, description='reading')]
+    name = file_name(args.dataset)
+    out = args.out or Path('out') / 'inspect' / (f'crops_{name}' if args.crops else name)
     write_files({out: png(sheet(samples, args.width))})
     print(f'{args.dataset}: {len(dataset)} samples; of the {len(samples)} drawn:')
     print(summary(samples))
