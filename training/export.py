@@ -32,6 +32,7 @@ from lightdepth_ros.errors import ContractError, LightdepthError
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.synthetic import SyntheticScenes
 from training.distill import MEAN_RGB, STD_RGB, Distillation
+from training.graph_tidy import tidy
 from training.losses import inverse_log_map
 from training.students.interface import EXITS
 from training.students.plain import PlainStudent
@@ -58,10 +59,10 @@ class Graph(nn.Module):
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(1, H, W, 3) uint8 -> depth, label, confidence, each (1, h, w); see ModelContract."""
         out = self.student(image.permute(0, 3, 1, 2).float() - self.mean)[-1]
-        depth = inverse_log_map(out.g[:, 0])
+        depth = inverse_log_map(out.g.squeeze(1))  # [:, 0] would be traced to a Gather
         label = out.logits.argmax(1).to(torch.uint8)
         assert out.log_scale is not None
-        return depth, label, confidence(out.log_scale[:, 0])
+        return depth, label, confidence(out.log_scale.squeeze(1))
 
 
 def confidence(log_scale: torch.Tensor) -> torch.Tensor:
@@ -153,7 +154,7 @@ def test_images() -> list[np.ndarray]:
 
 
 def onnx_bytes(graph: Graph) -> bytes:
-    """Trace the graph with free height and width and check the model."""
+    """Trace the graph with free height and width, tidy it up and check the model."""
     buffer = io.BytesIO()
     free = {1: 'height', 2: 'width'}
     with warnings.catch_warnings():
@@ -165,6 +166,7 @@ def onnx_bytes(graph: Graph) -> bytes:
             dynamic_axes={k: free for k in ('image', 'depth', 'label', 'confidence')},
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
+    tidy(model)
     onnx.helper.set_model_props(model, {'class_count': str(len(CLASSES))})
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
