@@ -23,7 +23,7 @@ AT_THE_RIM = {
         ROS, ('depth_node.py', 'params.py', 'topics.py', 'diagnostics.py', 'messages.py')
     ),
     'onnxruntime': ('engines/onnxruntime.py',),
-    'openvino': ('engines/openvino.py',),
+    'openvino': ('engines/openvino',),
     **dict.fromkeys(('rosbags', 'apsw'), ('bag_recording.py', 'bag_writer.py')),
     **dict.fromkeys(
         ('tensorrt', 'tensorrt_rtx', 'cuda', 'onnx'),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO on the CPU. The only file that imports it.
+"""OpenVINO on the CPU. Only this file and openvino_graph.py import it.
 
 Each image size and each set of outputs is compiled once, when it is first asked for: OpenVINO
 then computes nothing else, and knows every tensor's size beforehand. Not thread safe.
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-from openvino import opset13 as ops
 
 from lightdepth_ros.contract import ModelContract
 from lightdepth_ros.engines import OUTPUTS, Report, check_image
+from lightdepth_ros.engines.openvino_graph import rewrite
 from lightdepth_ros.errors import EngineError
 
 KEPT_COMPILED = 6
@@ -80,7 +80,7 @@ class OpenVinoEngine:
         results = [whole.output(name).get_node() for name in outputs]
         model = ov.Model(results, whole.get_parameters(), 'lightdepth')
         model.reshape(list(shape))
-        _flatten_argmax(model)
+        rewrite(model, self.precision)
         return self._core.compile_model(model, 'CPU', self._config).create_infer_request()
 
 
@@ -134,28 +134,6 @@ def _config(threads: int, precision: str) -> dict[str, Any]:
         'NUM_STREAMS': 1,
         'INFERENCE_PRECISION_HINT': HINTS[precision],
     }
-
-
-def _flatten_argmax(model: ov.Model) -> None:
-    """Take the argmax over (1, classes, h * w) instead of (1, classes, h, w): the same result.
-
-    A map of three dimensions cannot stay in the channels-last order of the convolution before
-    it, in which OpenVINO's search for the maximum is ten times slower (4 ms at exit L).
-    """
-    for node in model.get_ops():
-        shape = node.input_value(0).get_shape() if node.get_type_name() == 'TopK' else []
-        if len(shape) != 4:
-            continue
-        flat = ops.reshape(node.input_value(0), np.array([*shape[:2], -1]), False)
-        attributes = node.get_attributes()
-        found = ops.topk(
-            flat, node.input_value(1), 1, attributes['mode'], attributes['sort'],
-            attributes['index_element_type'], stable=attributes['stable'],
-        )  # fmt: skip
-        for index, output in enumerate(node.outputs()):
-            unflat = ops.reshape(found.output(index), np.array(list(output.get_shape())), False)
-            output.replace(unflat.output(0))
-    model.validate_nodes_and_infer_types()
 
 
 def _device_name(core: ov.Core, precision: str) -> str:
