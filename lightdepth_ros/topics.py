@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
 from typing import Any
 
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
@@ -18,12 +17,10 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header, String
 
-from lightdepth_ros import cdr
 from lightdepth_ros.classes import SemanticClass
 from lightdepth_ros.health import explain_mismatch
 from lightdepth_ros.messages import classes_to_label_info
@@ -50,8 +47,6 @@ MESSAGE_TYPES = {
     'sensor_msgs/msg/CameraInfo': CameraInfo,
     'sensor_msgs/msg/PointCloud2': PointCloud2,
 }
-BYTES_AFTER_DATA = {Image: 0, PointCloud2: 1}
-"""Message type with a large field `data` -> how many bytes its fields after `data` take."""
 INPUTS = {
     'raw': ('', Image, 'sensor_msgs/msg/Image'),
     'compressed': ('/compressed', CompressedImage, 'sensor_msgs/msg/CompressedImage'),
@@ -101,7 +96,7 @@ class OpenPublisher:
     def publish(self, msg: Any) -> None:
         """Send a message."""
         try:
-            self.publisher.publish(ready_to_send(msg))
+            self.publisher.publish(msg)
         except (_rclpy.RCLError, _rclpy.InvalidHandle):
             if self._ok():
                 raise
@@ -109,22 +104,6 @@ class OpenPublisher:
     def destroy(self) -> None:
         """Free the publisher."""
         self.publisher.destroy()
-
-
-def ready_to_send(msg: Any) -> Any:
-    """Return a message, or bytes in its place where that is faster."""
-    message_type = type(msg)
-    if message_type not in BYTES_AFTER_DATA or len(msg.data) < cdr.LARGE_BYTES:
-        return msg
-    if not _goes_as_bytes(message_type):
-        return msg
-    return cdr.with_data(msg, BYTES_AFTER_DATA[message_type], serialize_message)
-
-
-@lru_cache(maxsize=len(BYTES_AFTER_DATA))
-def _goes_as_bytes(message_type: Any) -> bool:
-    read = partial(deserialize_message, message_type=message_type)
-    return cdr.holds_for(message_type, BYTES_AFTER_DATA[message_type], serialize_message, read)
 
 
 class _QuietNode:
