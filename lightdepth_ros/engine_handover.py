@@ -63,9 +63,7 @@ def serving_engine(
         probe(backend, precision)
 
     def stand_in() -> Engine:
-        engine = load_engine(contract_path, REFERENCE, threads)
-        warm_up(engine, input_hw)
-        return engine
+        return load_engine(contract_path, REFERENCE, threads)
 
     def make(hw: Size, report: Report) -> tuple[Engine, Verdict]:
         return load_checked(
@@ -102,12 +100,17 @@ class HandoverEngine:
     def __init__(
         self, name: str, stand_in: Callable[[], Engine], make: Make, input_hw: Size, report: Report
     ) -> None:
-        """Load the stand-in and begin to make the wanted engine, `name`, in the background."""
+        """Load the stand-in and begin to make the wanted engine, `name`, in the background.
+
+        The stand-in is warmed up here only. Where it is loaded again, for an image of another
+        size, a frame waits: it prepares what that frame asks for and nothing else.
+        """
         self._name = name
         self._load_stand_in = stand_in
         self._make = make
         self._report = report
         self._stand_in: Engine | None = stand_in()
+        warm_up(self._stand_in, input_hw)
         self._ready: dict[Size | None, Engine] = {}
         self._closed = False
         self._turn = threading.Lock()

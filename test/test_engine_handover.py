@@ -381,3 +381,57 @@ def test_caller_is_patient_at_first_and_never_again(tiny, monkeypatch):
     gate.set()
     assert engine.wait(PATIENCE_S)
     engine.close()
+
+
+def test_openvino_never_compiles_within_a_frame_when_the_image_changes_its_size(tiny, monkeypatch):
+    """As a camera's new mode or parameter `fit` make it; ONNX Runtime serves meanwhile."""
+    openvino = pytest.importorskip('lightdepth_ros.engines.openvino')
+    compiled = []
+    real = openvino.OpenVinoEngine._compile
+
+    def spy(self, shape, outputs):
+        compiled.append((threading.current_thread().name, shape[1:3]))
+        return real(self, shape, outputs)
+
+    monkeypatch.setattr(openvino.OpenVinoEngine, '_compile', spy)
+    engine = serving_engine(tiny, 'openvino', 1, lambda line: None, input_hw=HW)
+    assert engine.wait(PATIENCE_S)
+    tall = golden_image((96, 64))
+    truth = tiny_outputs(tall, 2)['depth']
+    np.testing.assert_allclose(engine.run(tall, ['depth', 'label'])['depth'], truth, rtol=1e-3)
+    assert engine.backend == 'onnxruntime'
+    assert engine.wait(PATIENCE_S)
+    np.testing.assert_allclose(engine.run(tall, ['depth', 'label'])['depth'], truth, rtol=1e-3)
+    assert (engine.state, engine.backend) == ('ready', 'openvino')
+    for image in (tall, golden_image(HW)):
+        for outputs in (engines.OUTPUTS, ['depth', 'label'], ['label']):  # what topics need
+            engine.run(image, outputs)
+            assert engine.backend == 'openvino'
+    assert {hw for _, hw in compiled} == {HW, (96, 64)}
+    assert {name for name, _ in compiled} == {'engine build'}
+    engine.close()
+
+
+def test_stand_in_for_another_size_prepares_only_what_the_frame_asks_for(tiny, monkeypatch):
+    """A frame waits for it, so it is not warmed up for outputs that nobody wants."""
+    warmed = []
+    real = engine_handover.warm_up
+    monkeypatch.setattr(
+        engine_handover, 'warm_up', lambda e, hw: warmed.append((e.backend, hw)) or real(e, hw)
+    )
+    gate = threading.Event()
+    gate.set()
+
+    class Sized(BrokenEngine):
+        one_size = True
+
+    engine = handover(tiny, monkeypatch, lambda *_: gate.wait(20) and Sized(tiny))
+    assert engine.wait(PATIENCE_S)
+    gate.clear()
+    engine.run(golden_image((96, 64)), ['depth'])
+    assert warmed == [('onnxruntime', HW), ('broken', HW)]
+    assert engine.backend == 'onnxruntime'
+    gate.set()
+    assert engine.wait(PATIENCE_S)
+    assert warmed[2:] == [('broken', (96, 64))]
+    engine.close()

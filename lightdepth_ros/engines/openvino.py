@@ -30,6 +30,9 @@ class OpenVinoEngine:
     """One model on OpenVINO's CPU plugin, set for the shortest time per image."""
 
     backend = 'openvino'
+    one_size = True
+    """Another size works too, but is compiled within the first `run`: too long for a robot's
+    frame, so engine_handover lets ONNX Runtime serve it until an engine for it is made."""
 
     def __init__(
         self, contract: ModelContract, onnx_path: Path, threads: int, precision: str
