@@ -11,7 +11,12 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from std_msgs.msg import String
 
 from lightdepth_ros.counters import FrameCounters
@@ -45,6 +50,20 @@ def offers_on(node: Node, topic: str) -> list[Offer]:
     ]
 
 
+def misfit_on(node: Node, topic: str) -> bool:
+    """Return whether an endpoint of `node` and somebody else's on a topic do not fit, as far as
+    the graph shows endpoints now."""
+    me = node.get_name(), node.get_namespace()
+    publishers = node.get_publishers_info_by_topic(topic)
+    subscriptions = node.get_subscriptions_info_by_topic(topic)
+    return any(
+        qos_check_compatible(out.qos_profile, into.qos_profile)[0] == QoSCompatibility.ERROR
+        for out in publishers
+        for into in subscriptions
+        if me in ((end.node_name, end.node_namespace) for end in (out, into))
+    )
+
+
 def _qos_text(qos: Any) -> str:
     reliable = qos.reliability == ReliabilityPolicy.RELIABLE
     latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -57,6 +76,7 @@ class Reporter:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._told: dict[str, dict[str, int]] = {}
+        self._fitting: set[tuple[str, str]] = set()
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
         self._stats = node.create_publisher(String, '~/stats', 1)
 
@@ -91,6 +111,7 @@ class Reporter:
         complaint: str,
         last_error: str,
     ) -> Health:
+        self._forget_mismatches(stream)
         frames = stream.counters.snapshot(now_s)
         told = self._told.get(stream.name, {})
         self._told[stream.name] = frames.dropped
@@ -107,6 +128,19 @@ class Reporter:
             silence=self._silence(stream, now_s) if state == 'active' else '',
             last_error=last_error,
         )
+
+    def _forget_mismatches(self, stream: Stream) -> None:
+        """Forget those that the graph no longer shows, twice in turn: it may be slower than the
+        event by which a mismatch became known."""
+        for topic in tuple(stream.mismatches):
+            key = stream.name, topic
+            if misfit_on(self._node, topic):
+                self._fitting.discard(key)
+            elif key in self._fitting:
+                self._fitting.remove(key)
+                del stream.mismatches[topic]
+            else:
+                self._fitting.add(key)
 
     def _silence(self, stream: Stream, now_s: float) -> str:
         silent_s = now_s - stream.last_sign_s

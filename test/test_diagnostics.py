@@ -2,6 +2,7 @@
 """Health becomes diagnostic_msgs and JSON."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,8 +10,10 @@ pytest.importorskip('diagnostic_msgs', reason='needs the ROS 2 message packages'
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from test_health import health
 
+from lightdepth_ros import diagnostics
 from lightdepth_ros.diagnostics import to_array, to_stats
 
 
@@ -40,3 +43,38 @@ def test_levels_are_those_of_diagnostic_msgs():
 def test_stats_are_a_list_with_one_object_a_camera():
     cameras = json.loads(to_stats([health(name='front'), health(name='left')]).data)
     assert [camera['name'] for camera in cameras] == ['front', 'left']
+
+
+def test_a_mismatch_is_forgotten_once_the_graph_has_not_shown_it_twice(monkeypatch):
+    shown = iter([True, False, True, False, False])
+    monkeypatch.setattr(diagnostics, 'misfit_on', lambda node, topic: next(shown))
+    node = SimpleNamespace(create_publisher=lambda *_: None)
+    reporter = diagnostics.Reporter(node)
+    stream = SimpleNamespace(name='front', mismatches={'/points': 'why'})
+    kept = []
+    for _ in range(5):
+        reporter._forget_mismatches(stream)
+        kept.append('/points' in stream.mismatches)
+    assert kept == [True, True, True, True, False]
+
+
+@pytest.mark.ros
+def test_only_endpoints_of_the_node_itself_count_as_a_misfit():
+    def end(name: str, qos: QoSProfile):
+        return SimpleNamespace(node_name=name, node_namespace='/', qos_profile=qos)
+
+    def misfit(publisher: str, subscriber: str, asked: QoSProfile) -> bool:
+        node = SimpleNamespace(
+            get_name=lambda: 'depth_node',
+            get_namespace=lambda: '/',
+            get_publishers_info_by_topic=lambda topic: [end(publisher, volatile)],
+            get_subscriptions_info_by_topic=lambda topic: [end(subscriber, asked)],
+        )
+        return diagnostics.misfit_on(node, '/points')
+
+    volatile = QoSProfile(depth=1)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    assert misfit('depth_node', 'rviz', latched)
+    assert misfit('camera', 'depth_node', latched)
+    assert not misfit('depth_node', 'rviz', volatile)
+    assert not misfit('camera', 'rviz', latched)

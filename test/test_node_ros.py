@@ -205,7 +205,7 @@ def test_label_names_reach_who_comes_late(node, peer):
 
 def test_consumer_with_another_qos_is_named_in_diagnostics(node, peer):
     wants_history = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    peer.node.create_subscription(Image, 'depth/preview', print, wants_history)
+    consumer = peer.node.create_subscription(Image, 'depth/preview', print, wants_history)
     peer.listen('depth/image')
 
     def message() -> str:
@@ -219,6 +219,9 @@ def test_consumer_with_another_qos_is_named_in_diagnostics(node, peer):
     assert remedy in message()
     assert why in node.log
     assert remedy in node.log
+    assert all(why in message() for _ in range(3))  # as long as it is there
+    peer.node.destroy_subscription(consumer)
+    peer.spin_until(lambda: why not in message(), 'the mismatch to be forgotten')
 
 
 def test_camera_with_another_qos_is_named_as_the_reason_of_silence(models, ros_env):
