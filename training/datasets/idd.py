@@ -14,13 +14,13 @@ from pathlib import Path
 from training.datasets import files
 from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
-from training.datasets.sample import Mount
+from training.datasets.sample import GUESSED_HEIGHT_M, Mount
 
 TREE = '  <data>/idd_lite/train/{image/*.jpg, label/*.png, label19/*.png}'
 
 SQUARE_PIXELS_HW = (227, 404)
-MOUNT = Mount(horizon=0.46, height_m=1.4)
-"""A car's dashboard; the height is a guess, the horizon was read off the pictures."""
+MOUNT = Mount(horizon=0.46, height_m=GUESSED_HEIGHT_M)
+"""The horizon was read off the pictures."""
 
 
 def open_idd(root: Path) -> Frames:

@@ -10,6 +10,10 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 
+GUESSED_HEIGHT_M = 1.65
+"""Height of a car's camera that nobody has measured: KITTI's, so that a guess never argues with
+the scale that KITTI's lidar teaches."""
+
 
 @dataclass(frozen=True)
 class Mount:
