@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import shutil
@@ -250,9 +249,11 @@ class FaultScript:
     def _memory_settles(self) -> Act:
         """An engine that was still being built when its models were freed ends by itself."""
         end_s = time.perf_counter() + SETTLING_S
-        before = math.inf
-        while abs(before - (now := self._memory_mib())) > 1 and time.perf_counter() < end_s:
-            before = now
+        last: list[float] = []
+        while len(last) < 4 or max(last[-4:]) - min(last[-4:]) > 1:
+            if time.perf_counter() > end_s:
+                return
+            last.append(self._memory_mib())
             yield from self._wait(1.0)
 
     def _answered(self) -> bool:
