@@ -51,7 +51,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     made: list[list[str]] = []
-    monkeypatch.setattr(make_env, '_pip', lambda venv, arguments, failure: made.append(arguments))
+
+    def pip(venv: Path, arguments: list[str], _failure: str) -> None:
+        made.append(arguments)
+        (venv / 'bin').mkdir(exist_ok=True)
+        (venv / 'bin' / 'lightdepth').touch()
+
+    monkeypatch.setattr(make_env, '_pip', pip)
     return made
 
 
@@ -86,6 +92,13 @@ def test_the_package_is_installed_again_when_a_file_changes_or_goes(repository: 
     code.unlink()
     make_env.install_package(repository / 'venv')
     assert len(calls) == 3
+
+
+def test_a_package_that_was_taken_away_is_installed_again(repository: Path, calls):
+    make_env.install_package(repository / 'venv')
+    (repository / 'venv' / 'bin' / 'lightdepth').unlink()
+    make_env.install_package(repository / 'venv')
+    assert len(calls) == 2
 
 
 def test_caches_of_the_interpreter_do_not_count_as_changes(repository: Path, calls):

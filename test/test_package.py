@@ -225,10 +225,14 @@ def check_installed(prefix: Path, libraries: Path) -> None:
 def test_pip_installs_the_node_where_ros_looks_for_it(source: Path, tmp_path: Path):
     prefix = tmp_path / 'prefix'
     options = ['--no-deps', '--no-build-isolation', '--quiet', '--prefix', str(prefix)]
+    options.append('--ignore-installed')  # or pip takes away what the environment itself has
+    installed = Path(sys.prefix) / 'bin' / 'lightdepth'
+    before = installed.is_file()
     run([sys.executable, '-m', 'pip', 'install', *options, str(source)], tmp_path)
     [libraries] = (prefix / 'lib').glob('python3.*/site-packages')
     check_installed(prefix, libraries)
     assert os.access(prefix / 'bin' / 'lightdepth', os.X_OK)
+    assert installed.is_file() == before
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def install_package(venv: Path) -> None:
     """Install this package, unless what is installed was made from the same files."""
     parts = [ROOT / part for part in PACKAGE_PARTS if (ROOT / part).exists()]
     digest = fingerprint(path for part in parts for path in _files(part))
-    if _stamp(venv, 'package') == digest:
+    if _stamp(venv, 'package') == digest and (venv / 'bin' / 'lightdepth').is_file():
         return
     print('make_env: installing lightdepth_ros', flush=True)
     with tempfile.TemporaryDirectory(prefix='lightdepth-') as folder:
