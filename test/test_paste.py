@@ -145,6 +145,22 @@ def test_pasting_is_the_same_for_the_same_item_and_can_be_left_out():
     assert CropStream(samples, config()).bank == []
 
 
+def test_of_a_source_on_disk_only_some_samples_are_read(monkeypatch):
+    monkeypatch.setattr(paste, 'MOST_LOOKED_AT', 5)
+    read = []
+
+    class OnDisk:
+        def __len__(self) -> int:
+            return 50
+
+        def __getitem__(self, index: int) -> Sample:
+            read.append(index)
+            return scene()
+
+    assert len(paste.collect({'a': OnDisk(), 'b': [scene()]})) == 2 * 6
+    assert read == [0, 10, 20, 30, 40]
+
+
 def test_a_share_of_the_images_is_evenly_spread():
     from training.stream import evenly
 

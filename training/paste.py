@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from rich.progress import track
 
 from lightdepth_ros.classes import CLASS_ID, NAV7_NAMES, UNLABELLED, nav7_table
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
-from training.truth import TWO_WHEELS
+from training.ground import ground_m
+from training.truth import PERSON, TWO_WHEELS
 
 PERSON_M = 1.7
 """Height given to every person and rider, plus or minus SPREAD."""
@@ -41,8 +43,9 @@ HORIZON_ROW = 0.45
 CAMERA_M = 1.5
 """Where the ground's depth is not known: level ground seen from this height, with its horizon at
 this share of the crop's height, both give or take a quarter."""
+MOST_LOOKED_AT = 2000
 GROUND = [CLASS_ID[name] for name in ('road', 'sidewalk', 'terrain')]
-PERSON, VEHICLE = NAV7_NAMES.index('person'), NAV7_NAMES.index('vehicle')
+VEHICLE = NAV7_NAMES.index('vehicle')
 PERSONS, VEHICLES = (np.flatnonzero(nav7_table() == n) for n in (PERSON, VEHICLE))
 VEHICLES = VEHICLES[~np.isin(VEHICLES, TWO_WHEELS)]
 
@@ -61,8 +64,18 @@ class Cutout:
 
 
 def collect(sources: Mapping[str, Sequence[Sample]]) -> list[Cutout]:
-    """Cut every whole person, rider and (where depth tells its size) vehicle out of `sources`."""
-    return [cut for samples in sources.values() for s in samples for cut in cutouts(s)]
+    """Cut every whole person, rider and (where depth tells its size) vehicle out of `sources`.
+
+    Of a source of more than MOST_LOOKED_AT samples, which lies on disk, evenly spread ones are
+    read.
+    """
+    found: list[Cutout] = []
+    for name, samples in sources.items():
+        count = min(len(samples), MOST_LOOKED_AT)
+        picks = [k * len(samples) // count for k in range(count)]
+        for pick in track(picks, description=f'cutting obstacles out of {name}'):
+            found += cutouts(samples[pick])
+    return found
 
 
 def cutouts(sample: Sample) -> Iterable[Cutout]:
@@ -149,7 +162,7 @@ def _feet(
         if has_depth:
             foot_m, w = float(depth[row, column]), float(weight[row, column])
         else:
-            foot_m, w = CANONICAL_FOCAL_PX * camera_m / max(row - horizon, 1.0), 0.0
+            foot_m, w = float(ground_m(row - horizon, camera_m, CANONICAL_FOCAL_PX)), 0.0
         if FOOT_M[0] <= foot_m <= FOOT_M[1] and (w > 0 or not has_depth):
             found.append((foot_m, row, column, w))
     return found[:count]

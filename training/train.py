@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,15 @@ class StreamData(lightning.LightningDataModule):
     def first_images(self, count: int) -> Iterator[torch.Tensor]:
         """Yield the pictures of the first crops, at least `count`: (N, H, W, 3) uint8 batches."""
         self.setup('fit')
-        stream = CropStream(self.sources, self.config)
-        size = stream.global_batch  # crops of one batch have one size
+        size = self.crops.global_batch  # crops of one batch have one size
         for start in range(0, count, size):
-            images = [stream[k]['image'] for k in range(start, start + size)]
+            images = [self.crops[k]['image'] for k in range(start, start + size)]
             yield torch.from_numpy(np.stack(images))
+
+    @cached_property
+    def crops(self) -> CropStream:
+        """The training crops; made once, since cutting out obstacles takes a while."""
+        return CropStream(self.sources, self.config)
 
     def train_dataloader(self) -> DataLoader:
         trainer, workers = self.trainer, self.config.workers
@@ -95,8 +100,7 @@ class StreamData(lightning.LightningDataModule):
             self.config, trainer.global_step, trainer.global_rank, trainer.world_size
         )
         return DataLoader(
-            CropStream(self.sources, self.config), batch_sampler=sampler, num_workers=workers,
-            persistent_workers=False,
+            self.crops, batch_sampler=sampler, num_workers=workers, persistent_workers=False,
         )  # fmt: skip
 
     def val_dataloader(self) -> list[DataLoader]:
