@@ -18,6 +18,7 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY, UNLABELLED, nav7_table
+from training.config import CANONICAL_FOCAL_PX
 from training.datasets.sample import Mount, Sample
 
 ROAD = CLASS_ID['road']
@@ -25,15 +26,16 @@ FLAT = [CLASS_ID[name] for name in ('road', 'sidewalk')]
 NO_FOOT = [CLASS_ID[name] for name in ('terrain', 'traffic_light', 'traffic_sign')]
 """Neither level nor standing on the ground where they are seen to end."""
 FARTHEST_ROAD_M = 80.0
-"""Canonical metres at which a straight road's label ends, on average: what lies between the
-topmost road pixel and the horizon."""
+"""How far away a straight road's label ends, on average: what lies between the topmost road pixel
+and the horizon."""
 HORIZON_SLACK = 0.035
 """Share of the image height by which a frame's own horizon may differ from its camera's."""
 FARTHEST_M = 50.0
 """Canonical metres beyond which a row of error is too much."""
 ASSUMED_FOCAL = 1.2
 """Focal length of an uncalibrated camera, in image widths. Any value gives the same canonical
-metres; it decides the range of scales that the crops are drawn from."""
+metres below a given horizon; it decides the range of scales that crops are drawn from and, through
+FARTHEST_ROAD_M, a few rows of the horizon."""
 LEAST_ROW_SHARE = 0.15
 """Share of a row's middle half that must be drivable."""
 TRUST = 0.33
@@ -54,15 +56,23 @@ def with_ground(sample: Sample) -> Sample:
     return replace(sample, camera=camera, teacher_depth_m=depth, trust=TRUST)
 
 
+def ground_m(rows_below: np.ndarray | float, height_m: float, focal_px: float) -> np.ndarray:
+    """Return the depth in metres of level ground, any shape, so many rows below the horizon.
+
+    0 at the horizon and above it. With the canonical focal length: canonical metres.
+    """
+    below = np.asarray(rows_below, np.float64)
+    return np.where(below > 0, focal_px * height_m / np.maximum(below, 1e-3), 0)
+
+
 def ground_depth(label_id: np.ndarray, mount: Mount, focal_px: float) -> np.ndarray:
     """Return (H, W) float32 metres on road and sidewalk and on what stands there; 0 = no value.
 
     label_id: (H, W) uint8, Cityscapes train ids; 255 = unlabelled.
     """
     horizon = horizon_row(label_id, mount, focal_px)
-    below = np.arange(label_id.shape[0]) - horizon
-    row_m = np.where(below > 0, focal_px * mount.height_m / np.maximum(below, 1e-3), 0)
-    row_m[row_m > FARTHEST_M * focal_px / 600] = 0
+    row_m = ground_m(np.arange(label_id.shape[0]) - horizon, mount.height_m, focal_px)
+    row_m[row_m > FARTHEST_M * focal_px / CANONICAL_FOCAL_PX] = 0
     group = nav7_table().astype(np.int16)[label_id]
     group[np.isin(label_id, NO_FOOT) | (label_id == UNLABELLED) | (label_id == SKY)] = -1
     flat = np.isin(label_id, FLAT)
@@ -82,7 +92,7 @@ def horizon_row(label_id: np.ndarray, mount: Mount, focal_px: float) -> float:
     rows = np.flatnonzero(middle.sum(1) >= max(3, width // 100)) + int(0.3 * height)
     if not rows.size:
         return usual
-    own = float(rows[0]) - 600 * mount.height_m / FARTHEST_ROAD_M * focal_px / 600
+    own = float(rows[0]) - focal_px * mount.height_m / FARTHEST_ROAD_M
     return own if abs(own - usual) <= HORIZON_SLACK * height else usual
 
 
