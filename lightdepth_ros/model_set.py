@@ -49,6 +49,7 @@ class ModelSet:
         self._report = report
         self._engines: dict[str, Engine] = {}
         self._loading = threading.Lock()
+        self._keeping = threading.Lock()
         self.closed = False
         """Whether `close` was called."""
 
@@ -104,13 +105,12 @@ class ModelSet:
         if engine is not None:  # then nobody waits for another one to be loaded
             return engine
         with self._loading:
-            if self.closed:
-                raise EngineError('the models were freed meanwhile')
+            self._refuse_if_closed()
             engine = self._engines.get(config.output_resolution)
             if engine is None:
                 self.check(config)
                 engine = self._load(config)
-                self._engines[config.output_resolution] = engine
+                self._keep(config.output_resolution, engine)
         return engine
 
     def perception(self, config: NodeConfig) -> Perception:
@@ -126,13 +126,30 @@ class ModelSet:
         return perception_of(config, engine)
 
     def close(self) -> None:
-        """Free all engines; nothing may run them any more."""
-        with self._loading:
+        """Free all engines; nothing may run them any more.
+
+        Does not wait for a model that is being loaded: it is freed as soon as it is there.
+        """
+        with self._keeping:
             self.closed = True
-            for engine in self._engines.values():
-                engine.close()
+            engines = list(self._engines.values())
             self._engines.clear()
+        for engine in engines:
+            engine.close()
         memory.give_back()
+
+    def _refuse_if_closed(self) -> None:
+        if self.closed:
+            raise EngineError('the models were freed meanwhile')
+
+    def _keep(self, name: str, engine: Engine) -> None:
+        with self._keeping:
+            if not self.closed:
+                self._engines[name] = engine
+                return
+        engine.close()
+        memory.give_back()
+        self._refuse_if_closed()
 
     def _load(self, config: NodeConfig) -> Engine:
         return serving_engine(

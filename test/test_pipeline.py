@@ -223,6 +223,35 @@ def test_a_model_that_comes_too_late_for_a_freed_node_is_no_error(folder, monkey
     assert (uncaught, story.told, story.complaints) == ([], [], [])
 
 
+def test_freeing_the_models_does_not_wait_for_one_that_is_being_loaded(folder, monkeypatch):
+    """One SIGINT in the middle of a change of resolution took seconds on a busy machine."""
+    story = Story()
+    config = NodeConfig(model=str(folder))
+    switcher = story.switcher(config)
+    load = switcher._models._load
+    begun, may_end, loaded = threading.Event(), threading.Event(), []
+
+    def slowly(config: NodeConfig):
+        begun.set()
+        assert may_end.wait(PATIENCE_S)
+        loaded.append(load(config))
+        return loaded[0]
+
+    monkeypatch.setattr(switcher._models, '_load', slowly)
+    switcher.change(dataclasses.replace(config, output_resolution='S'))
+    assert begun.wait(PATIENCE_S)
+    closing = threading.Thread(target=switcher.close)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive()
+    may_end.set()
+    for thread in loading_threads():
+        thread.join(PATIENCE_S)
+    with pytest.raises(EngineError, match='closed'):  # the late one was freed as well
+        loaded[0].run(np.zeros((1, 320, 480, 3), np.uint8))
+    assert story.complaints == []
+
+
 def test_a_setting_is_changed_at_once_while_another_model_is_being_loaded(folder):
     """Found by the soak: a parameter was answered a minute later, and no image came meanwhile."""
     story = Story()
