@@ -24,6 +24,8 @@ NAV7_NAMES = (
 )
 """Coarse classes that CamVid, IDD and Cityscapes share; the index is the nav7 id."""
 
+NAV7_ID = {name: index for index, name in enumerate(NAV7_NAMES)}
+
 
 class SemanticClass(NamedTuple):
     """One class: train id, name, display colour (R, G, B 0-255) and nav7 id."""

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.classes import CLASS_ID, CLASSES, NAV7_NAMES
+from lightdepth_ros.classes import CLASS_ID, CLASSES, NAV7_ID
 from lightdepth_ros.cloud import points
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.navigation import class_mask, clearing_points
@@ -121,7 +121,7 @@ def test_every_parameter_is_one_that_the_layer_declares_with_that_type(name: str
     top = {k: v for k, v in layer(name).items() if k not in sources(name)}
     assert kinds(top) == {k: v for k, v in LAYERS[name].items() if k in top}
     for source in sources(name).values():
-        flat = {k: v for k, v in source.items() if k not in NAV7_NAMES}
+        flat = {k: v for k, v in source.items() if k not in NAV7_ID}
         assert kinds(flat) == {k: v for k, v in SOURCES[name].items() if k in flat}
     for group in class_types().values():
         assert kinds(group) == CLASS_TYPE
@@ -212,7 +212,7 @@ def test_every_class_has_one_group_and_groups_are_those_of_the_class_table():
     listed = [name for group in class_types().values() for name in group['classes']]
     assert sorted(listed) == sorted(CLASS_ID)
     for name, group in class_types().items():
-        assert {CLASSES[CLASS_ID[c]].nav7 for c in group['classes']} == {NAV7_NAMES.index(name)}
+        assert {CLASSES[CLASS_ID[c]].nav7 for c in group['classes']} == {NAV7_ID[name]}
 
 
 def test_ground_can_be_driven_on_and_everything_else_becomes_lethal():

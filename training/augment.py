@@ -52,6 +52,7 @@ def draw_view(
     focal_px: tuple[float, float],
     rotation_deg: float,
     vertical_jitter: float = 1.0,
+    mirror: float = 0.5,
 ) -> View:
     """Draw a random scale, roll, mirror image and position for a crop of `hw` pixels.
 
@@ -59,14 +60,15 @@ def draw_view(
     vertical_jitter: share of the vertical room that is used; at 0 the rows' middle stays in the
     middle, as when a robot crops its frame. Then depth of level ground depends on the row alone,
     at every scale, because depth is learnt for one canonical focal length.
-    Roll about the optical axis leaves depth along Z as it is; so does mirroring.
+    Roll about the optical axis leaves depth along Z as it is; so does mirroring, of which `mirror`
+    is the share.
     """
     scale = draw_scale(rng, sample, hw, focal_px)
     angle = np.deg2rad(rng.uniform(-rotation_deg, rotation_deg))
-    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    side = -1.0 if rng.random() < mirror else 1.0
     height, width = sample.rgb.shape[:2]
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    linear = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
+    linear = np.array([[cos * side, -sin], [sin * side, cos]])
     slack = np.array([scale * width - hw[1], scale * height - hw[0]]) / 2
     shift = rng.uniform(-1, 1, 2) * np.abs(slack) * [1, vertical_jitter]
     centre = np.array([hw[1] / 2, hw[0] / 2]) + shift

@@ -52,12 +52,23 @@ class TrainConfig:
     vertical_jitter: float = option(
         0.25, 'share of the vertical room for crops; 0 = always the middle rows', low=0, high=1
     )
+    mirror: float = option(
+        0.5, 'share of mirrored views of frames with real depth; of others always half',
+        low=0, high=1,
+    )  # fmt: skip
     paste: float = option(
         0.7, 'obstacles cut from other frames and stood on the ground of a crop, on average', low=0
     )
     restyle: float = option(
         0.3, "share of crops that take another picture's colours, any source's", low=0, high=1
     )
+    seam: float = option(
+        0.0, 'share of crops whose left and right side come from two views', low=0, high=1
+    )
+    sidestep_m: float = option(
+        0.0, 'half of the crops with dense depth are seen up to this many metres further aside',
+        low=0,
+    )  # fmt: skip
     photometric: float = option(0.8, 'strength of colour, blur, noise and JPEG changes', low=0)
     lr: float = option(2.2e-3, 'peak learning rate of AdamW', low=0)
     schedule: str = option(

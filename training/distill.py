@@ -11,7 +11,7 @@ import lightning
 import torch
 from torch import nn
 
-from lightdepth_ros.classes import CLASSES, nav7_table
+from lightdepth_ros.classes import CLASSES, NAV7_ID, nav7_table
 from lightdepth_ros.contract import EXIT_STRIDE
 from training import losses
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
@@ -19,6 +19,7 @@ from training.ground import level_ground
 from training.students import STUDENTS
 from training.students.interface import EXITS, ScaleOutput
 
+DRIVABLE = NAV7_ID['drivable']
 MEAN_RGB = (123.7, 116.3, 103.5)
 STD_RGB = (58.4, 57.1, 57.4)
 """Input normalisation, in grey levels (the usual ImageNet statistics)."""
@@ -126,7 +127,9 @@ class Distillation(lightning.LightningModule):
     def _collect_ground(self, depth_m: torch.Tensor, truth: torch.Tensor) -> None:
         """Collect how far the road is from level ground; needs no scale and no calibration."""
         full = nn.functional.interpolate(torch.log(depth_m), size=truth.shape[-2:])
-        fit = level_ground(torch.exp(full[0, 0]).cpu().numpy(), (truth[0] == 0).cpu().numpy())
+        fit = level_ground(
+            torch.exp(full[0, 0]).cpu().numpy(), (truth[0] == DRIVABLE).cpu().numpy()
+        )
         if fit is not None:
             self.validation.setdefault('ground', []).append(torch.tensor(fit[0]))
 
@@ -151,7 +154,7 @@ class Distillation(lightning.LightningModule):
             hit = matrix.diagonal()
             iou = hit / (matrix.sum(0) + matrix.sum(1) - hit).clamp_min(1)
             self.log('val/nav7_miou', iou.mean(), prog_bar=True, sync_dist=True)
-            self.log('val/drivable_iou', iou[0], sync_dist=True)
+            self.log('val/drivable_iou', iou[DRIVABLE], sync_dist=True)
         if rows := self.validation.pop('ground', None):
             self.log('val/ground_residual', torch.stack(rows).median(), sync_dist=True)
 

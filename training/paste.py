@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from lightdepth_ros.classes import CLASS_ID, NAV7_NAMES, UNLABELLED, nav7_table
+from lightdepth_ros.classes import CLASS_ID, NAV7_ID, UNLABELLED, nav7_table
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
 from training.ground import ground_m
@@ -45,7 +45,7 @@ CAMERA_M = 1.5
 this share of the crop's height, both give or take a quarter."""
 MOST_LOOKED_AT = 2000
 GROUND = [CLASS_ID[name] for name in ('road', 'sidewalk', 'terrain')]
-VEHICLE = NAV7_NAMES.index('vehicle')
+VEHICLE = NAV7_ID['vehicle']
 PERSONS, VEHICLES = (np.flatnonzero(nav7_table() == n) for n in (PERSON, VEHICLE))
 VEHICLES = VEHICLES[~np.isin(VEHICLES, TWO_WHEELS)]
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.classes import nav7_table
+from lightdepth_ros.classes import NAV7_ID, nav7_table
 from training import faults, metrics, protocols
 from training.datasets.sample import Dataset, Sample
 from training.flicker import View, flicker_summary, pair_flicker, static_mask
@@ -27,7 +27,7 @@ from training.scoring import camera_of
 
 GROUND_REACH_M = 20.0
 FEWEST_GROUND_POINTS = 200
-NAV7_DRIVABLE, NAV7_PERSON, NAV7_VEHICLE = 0, 2, 3
+DRIVABLE, PERSON, VEHICLE = (NAV7_ID[name] for name in ('drivable', 'person', 'vehicle'))
 LOWEST_HORIZON, SANE_RESIDUAL = 0.7, 0.15
 OBSTACLE_TOLERANCES = (0.10, 0.25)
 ZOOMS = (1.25, 1.5, 2.0)
@@ -72,7 +72,7 @@ def ground_without_truth(
             nav7 = nav7_table()[sample.label_id]
         if nav7 is not None:
             frame = predictor(sample.rgb, camera_of(sample), protocol.cap_m)
-            found += [level_ground(frame.depth_m, nav7 == NAV7_DRIVABLE)]
+            found += [level_ground(frame.depth_m, nav7 == DRIVABLE)]
     fits = np.array([f for f in found if f is not None])
     if not fits.size:
         return {'frames': 0}
@@ -99,7 +99,7 @@ def ground_and_obstacles(
     Classes come from the data set's labels; where it has none, from the network itself.
     """
     flat: dict[str, list[tuple[float, float]]] = {'prediction': [], 'truth': []}
-    obstacles: dict[int, list[np.ndarray]] = {NAV7_PERSON: [], NAV7_VEHICLE: []}
+    obstacles: dict[int, list[np.ndarray]] = {PERSON: [], VEHICLE: []}
     own_labels = 0
     for sample in frames_with_depth(dataset, 'ground and obstacles'):
         camera = camera_of(sample)
@@ -107,7 +107,7 @@ def ground_and_obstacles(
         own_labels += sample.label_id is not None
         nav7 = nav7_table()[best_labels(sample, frame)]
         for key, depth in (('prediction', frame.depth_m), ('truth', sample.depth_m)):
-            found = ground_flatness(depth, camera, nav7 == NAV7_DRIVABLE)
+            found = ground_flatness(depth, camera, nav7 == DRIVABLE)
             flat[key] += [found] if found else []
         pixels = protocols.compare(frame.depth_m, sample.depth_m, protocol)
         pair = np.stack([pixels.prediction_m, pixels.truth_m])
@@ -117,8 +117,8 @@ def ground_and_obstacles(
         'labels_from': 'data set' if own_labels else 'prediction',
         'ground': {key: flatness_row(rows) for key, rows in flat.items()},
         'obstacles': {
-            'person': obstacle_row(obstacles[NAV7_PERSON]),
-            'vehicle': obstacle_row(obstacles[NAV7_VEHICLE]),
+            'person': obstacle_row(obstacles[PERSON]),
+            'vehicle': obstacle_row(obstacles[VEHICLE]),
         },
     }
 

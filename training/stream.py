@@ -15,7 +15,7 @@ from rich.progress import track
 from torch.utils.data import Dataset, Sampler
 
 from lightdepth_ros.errors import DataError
-from training import augment, truth
+from training import augment, seam, sidestep, truth
 from training import paste as pasting
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
@@ -49,21 +49,33 @@ class CropStream(Dataset):
     def __getitem__(self, index: int) -> dict[str, np.ndarray | bool]:
         config = self.config
         rng = np.random.default_rng([config.seed, index])
-        source = self.sources[self.names[rng.choice(len(self.names), p=self.shares)]]
-        sample = source[int(rng.integers(len(source)))]
         batch_rng = np.random.default_rng([config.seed, index // self.global_batch, 1])
         hw = self.crop_sizes[batch_rng.integers(len(self.crop_sizes))]
-        focal = (config.focal_min_px, config.focal_max_px)
-        view = augment.draw_view(
-            rng, sample, hw, focal, config.rotation_deg, config.vertical_jitter
-        )
-        example = truth.crop(sample, view, config)
+        example = self.view(rng, hw)
+        if rng.random() < config.seam:
+            example = seam.join(rng, example, self.view(rng, hw))
         pasting.paste(rng, example, self.bank, config)
         if rng.random() < config.restyle:
             style = self.styles[int(rng.integers(len(self.styles)))]
             example['image'] = augment.restyle(rng, example['image'], style)
         example['image'] = augment.photometric(rng, example['image'], config.photometric)
         return example
+
+    def view(self, rng: np.random.Generator, hw: tuple[int, int]) -> truth.Example:
+        """Draw a sample and a view of it, from further left or right now and then."""
+        config = self.config
+        source = self.sources[self.names[rng.choice(len(self.names), p=self.shares)]]
+        sample = source[int(rng.integers(len(source)))]
+        focal = (config.focal_min_px, config.focal_max_px)
+        mirror = config.mirror if sample.trust == 1 else 0.5
+        view = augment.draw_view(
+            rng, sample, hw, focal, config.rotation_deg, config.vertical_jitter, mirror
+        )
+        if not config.sidestep_m or rng.random() < 0.5:
+            return truth.crop(sample, view, config)
+        wide = truth.crop(sample, sidestep.widened(view), config)
+        step_m = rng.uniform(-config.sidestep_m, config.sidestep_m)
+        return sidestep.narrowed(sidestep.sidestep(wide, step_m))
 
 
 def styles(sources: dict[str, Sequence[Sample]]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lightdepth_ros.classes import CLASS_ID, NAV7_NAMES, SKY, UNLABELLED
+from lightdepth_ros.classes import CLASS_ID, NAV7_ID, SKY, UNLABELLED
 from training.augment import View, warp
 from training.compensate import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
@@ -15,12 +15,14 @@ from training.datasets.sample import Sample
 from training.ground import with_ground
 from training.local_correction import correct_locally
 
+Example = dict[str, np.ndarray | bool]
+"""One training example, see `crop`."""
 SKY_CANONICAL_M = 160.0
 """What sky is learnt as: 80 m seen with the shortest focal length of training (300 px), so that no
 surface within range is learnt as farther than the sky. (The paper sets sky to 80 m.)"""
 TEACHER_ABS_REL_LIMIT = 0.2
 SPARSE_SHARE = 0.2
-PERSON = NAV7_NAMES.index('person')
+PERSON = NAV7_ID['person']
 TWO_WHEELS = [CLASS_ID[name] for name in ('motorcycle', 'bicycle')]
 
 
@@ -98,7 +100,7 @@ def canonical(depth_m: np.ndarray, focal_px: float) -> np.ndarray:
     return np.where(depth_m > 0, depth_m * np.float32(ratio), np.float32(SKY_CANONICAL_M))
 
 
-def crop(sample: Sample, view: View, config: TrainConfig) -> dict[str, np.ndarray | bool]:
+def crop(sample: Sample, view: View, config: TrainConfig) -> Example:
     """Return the training example of one view.
 
     image (h, w, 3) uint8; depth (h, w) float32 canonical metres (valid where weight > 0);
