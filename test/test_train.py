@@ -21,8 +21,10 @@ pytest.importorskip('lightning')
 from lightdepth_ros.contract import load_contract  # noqa: E402
 from lightdepth_ros.engines import load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
-from training import export, run_folder  # noqa: E402
+from training import average, export, run_folder  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
+from training.distill import Distillation, as_dict  # noqa: E402
+from training.export import read_checkpoint  # noqa: E402
 from training.stream import CropStream  # noqa: E402
 from training.train import prepare, train  # noqa: E402
 
@@ -259,3 +261,30 @@ def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatc
     with pytest.raises(ContractError, match='differs from PyTorch'):
         export.export(exported / 'plain' / 'best.ckpt', exported)
     assert sorted(p.name for p in exported.iterdir()) == before
+
+
+def small_checkpoint(path, student: str, value: float):
+    """Write what training.export needs of a checkpoint, every weight set to `value`."""
+    config = TrainConfig(student=student)
+    module = Distillation(as_dict(config))
+    state = {k: torch.full_like(v, value) for k, v in module.state_dict().items()}
+    saved = {'state_dict': state, 'global_step': 7, 'optimizer_states': [1],
+             'hyper_parameters': {'config': as_dict(config)}}  # fmt: skip
+    torch.save(saved, path)
+    return path
+
+
+def test_averaged_checkpoints_hold_the_mean_and_can_be_exported(tmp_path, capsys):
+    paths = [small_checkpoint(tmp_path / f'{v}.ckpt', 'plain', v) for v in (1.0, 4.0)]
+    out = tmp_path / 'mean.ckpt'
+    assert average.main([*map(str, paths), '--out', str(out)]) == 0
+    assert 'the mean of 2 checkpoints' in capsys.readouterr().out
+    weights = read_checkpoint(out).student.state_dict()
+    assert all((v == 2.5).all() for v in weights.values() if v.is_floating_point())
+
+
+def test_checkpoints_of_two_networks_are_not_averaged(tmp_path, capsys):
+    paths = [small_checkpoint(tmp_path / f'{s}.ckpt', s, 1.0) for s in ('plain', 'paper')]
+    assert average.main([*map(str, paths), '--out', str(tmp_path / 'mean.ckpt')]) == 2
+    assert 'paper.ckpt is of another network' in capsys.readouterr().err
+    assert not (tmp_path / 'mean.ckpt').exists()

@@ -93,21 +93,30 @@ class Trained:
     provenance: dict[str, Any]
 
 
-def read_checkpoint(path: Path, last: bool = False) -> Trained:
-    """Load a checkpoint of training.train in eval mode, float32: the averaged weights.
+def open_checkpoint(path: Path) -> tuple[dict[str, Any], TrainConfig]:
+    """Return what a checkpoint of training.train holds, and its configuration.
 
-    last: take the last weights instead, where the run kept an average beside them.
+    Raises ContractError for any other file.
     """
     try:
         saved = torch.load(path, map_location='cpu', weights_only=True)
         settings = saved['hyper_parameters']['config']
         known = {f.name for f in fields(TrainConfig)}  # a field that is gone stays in the record
-        config = TrainConfig(**{k: v for k, v in settings.items() if k in known})
+        return saved, TrainConfig(**{k: v for k, v in settings.items() if k in known})
     except UNREADABLE as error:
         raise ContractError(
             f'{path} is not a checkpoint of training.train ({error}). Give runs/<name>/best.ckpt '
             'or resume.ckpt.'
         ) from error
+
+
+def read_checkpoint(path: Path, last: bool = False) -> Trained:
+    """Load a checkpoint of training.train in eval mode, float32: the averaged weights.
+
+    last: take the last weights instead, where the run kept an average beside them.
+    """
+    saved, config = open_checkpoint(path)
+    settings = saved['hyper_parameters']['config']
     module = Distillation(asdict(config))
     weights = (
         saved.get('current_model_state', saved['state_dict']) if last else saved['state_dict']
