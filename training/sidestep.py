@@ -22,6 +22,8 @@ from training.truth import Example
 
 MARGIN_PX = 128
 """Columns looked at beyond each side of a crop, to step into."""
+CRACK_PX = 3
+"""Columns from one seen pixel to the next across a crack, at most."""
 LEAST_KNOWN = 0.8
 """Share of the pixels that must have depth; without it, nothing can be moved."""
 
@@ -71,31 +73,36 @@ def source_columns(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     disparity (h, w) float32: by how many columns each pixel moves left; the largest size is the
     nearest. Returns (column (h, w) float32, seen (h, w) bool); where nothing was seen, the column
-    of the background mirrored at the hole's edge.
+    of the background mirrored at the hole's edge. Cracks of a pixel or two in a surface that is
+    stretched count as seen.
     """
-    h, w = disparity.shape
-    target = np.rint(np.arange(w, dtype=np.float32) - disparity).astype(np.int32)
-    inside = (target >= 0) & (target < w)
-    source = np.full((h, w + 1), -1, np.int32)  # the last column takes what leaves the picture
-    # Of two pixels that land on one the nearer has come further, so from the right where pixels
-    # move left. It is written last, and stays. (The order: McMillan and Bishop, "Plenoptic
-    # modeling", SIGGRAPH 1995.)
-    order = np.arange(w) if disparity.sum() >= 0 else np.arange(w)[::-1]
-    landing = np.where(inside, target, w)[:, order]  # a copy: numpy writes views in any order
-    source[np.arange(h)[:, None], landing] = order.copy()
-    source = source[:, :w]
-    seen = source >= 0
+    source = _landed(disparity)
+    seen, w = source >= 0, source.shape[1]
     left, right = _nearest_seen(seen)
     size = np.abs(np.take_along_axis(disparity, np.maximum(source, 0), 1))
     l_size, r_size = (np.take_along_axis(size, np.clip(k, 0, w - 1), 1) for k in (left, right))
-    use_left = (left >= 0) & ((right >= w) | (l_size <= r_size))
+    has_left, has_right = left >= 0, right < w
+    use_left = has_left & (~has_right | (l_size <= r_size))
     edge = np.clip(np.where(use_left, left, right), 0, w - 1)
-    beyond = np.take_along_axis(source, edge, 1) + (edge - np.arange(w))  # mirrored
-    column = np.where(seen, source, beyond).astype(np.float32)
-    cracks = (
-        ~seen & (right - left <= 3) & (left >= 0) & (right < w) & (np.abs(l_size - r_size) < 4)
-    )
-    return column, seen | cracks
+    mirrored = np.take_along_axis(source, edge, 1) + (edge - np.arange(w))
+    crack = has_left & has_right & (right - left <= CRACK_PX) & (np.abs(l_size - r_size) < 4)
+    return np.where(seen, source, mirrored).astype(np.float32), seen | crack
+
+
+def _landed(disparity: np.ndarray) -> np.ndarray:
+    """Return (h, w) int32, the column of the pixel that lands on each pixel; -1 = none does.
+
+    Of two pixels that land on one, the nearer has come further: from the right, where pixels move
+    left. It is written last, and stays. (The order: McMillan and Bishop, "Plenoptic modeling",
+    SIGGRAPH 1995.)
+    """
+    h, w = disparity.shape
+    target = np.rint(np.arange(w, dtype=np.float32) - disparity).astype(np.int32)
+    target[(target < 0) | (target >= w)] = w
+    order = np.arange(w) if disparity.sum() >= 0 else np.arange(w)[::-1].copy()
+    source = np.full((h, w + 1), -1, np.int32)  # the last column takes what leaves the picture
+    source[np.arange(h)[:, None], target[:, order]] = order  # a copy: views go in any order
+    return source[:, :w]
 
 
 def _nearest_seen(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
