@@ -42,7 +42,8 @@ def exit_path(config: NodeConfig) -> Path:
 class ModelSet:
     """Engines by output resolution, for one set of the settings that are fixed while active.
 
-    Thread safe: loading takes turns.
+    Thread safe: loading takes turns (`_loading`); what is kept, and whether anything may
+    still be, is settled without waiting for it (`_keeping`).
     """
 
     def __init__(self, report: Report) -> None:

@@ -21,7 +21,7 @@ from lightdepth_ros.classes import CLASS_ID, NAV7_ID, UNLABELLED, nav7_table
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
 from training.ground import ground_m
-from training.truth import PERSON, TWO_WHEELS
+from training.truth import PERSON, TWO_WHEELS, Example
 
 PERSON_M = 1.7
 """Height given to every person and rider, plus or minus SPREAD."""
@@ -123,7 +123,7 @@ def _cut(sample: Sample, box: tuple[slice, slice], mask: np.ndarray, height_m: f
 
 
 def paste(
-    rng: np.random.Generator, example: dict[str, np.ndarray | bool], bank: Sequence[Cutout],
+    rng: np.random.Generator, example: Example, bank: Sequence[Cutout],
     config: TrainConfig,
 ) -> None:  # fmt: skip
     """Stand things on the ground of a training example (training.truth.crop), in place.
@@ -146,7 +146,7 @@ def paste(
 
 
 def _feet(
-    rng: np.random.Generator, example: dict[str, np.ndarray | bool], count: int
+    rng: np.random.Generator, example: Example, count: int
 ) -> list[tuple[float, int, int, float]]:
     """Draw (canonical depth, row, column, weight of that depth) of spots on the ground."""
     label, depth, weight = (np.asarray(example[k]) for k in ('label', 'depth', 'weight'))
@@ -169,7 +169,7 @@ def _feet(
 
 
 def _stand(
-    rng: np.random.Generator, example: dict[str, np.ndarray | bool], thing: Cutout, scale: float,
+    rng: np.random.Generator, example: Example, thing: Cutout, scale: float,
     foot: tuple[float, int, int, float],
 ) -> None:  # fmt: skip
     depth_m, row, column, weight = foot

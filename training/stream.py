@@ -46,7 +46,7 @@ class CropStream(Dataset):
         self.styles = styles(sources) if config.restyle else []
         self.global_batch = config.batch_size * config.devices * config.nodes
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray | bool]:
+    def __getitem__(self, index: int) -> truth.Example:
         config = self.config
         rng = np.random.default_rng([config.seed, index])
         batch_rng = np.random.default_rng([config.seed, index // self.global_batch, 1])
