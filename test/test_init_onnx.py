@@ -154,7 +154,7 @@ def test_from_a_bag_to_an_adapted_student_that_predicts(tmp_path, capsys):
         return tmp_path / name
 
     start = run('start', '--steps', '1', '--val-every', '1', '--lr', '1e-9')
-    adapted = run('adapted', '--steps', '80', '--val-every', '80', '--lr', '5e-4')
+    adapted = run('adapted', '--steps', '30', '--val-every', '30', '--lr', '5e-4')
     assert last_error(adapted) < 0.7 * last_error(start)
     export.export(adapted / 'best.ckpt', tmp_path / 'models')
     out = tmp_path / 'predicted'
