@@ -106,6 +106,33 @@ def test_label_loss_without_labels_is_zero():
     assert losses.label_loss(torch.randn(1, 3, 2, 2), torch.full((1, 2, 2), 255)).item() == 0
 
 
+def test_jaccard_loss_is_one_minus_the_mean_overlap_of_the_coarse_classes():
+    group = torch.tensor([0, 1, 1])  # classes 1 and 2 are one coarse class
+    label = torch.tensor([[[0, 1, 2, 255]]])
+    sure = 50 * torch.nn.functional.one_hot(torch.tensor([[[0, 2, 1, 0]]]), 3).permute(0, 3, 1, 2)
+    assert losses.jaccard_loss(sure.float(), label, group).item() == pytest.approx(0, abs=1e-5)
+    wrong = 50 * torch.nn.functional.one_hot(torch.tensor([[[0, 0, 1, 0]]]), 3).permute(0, 3, 1, 2)
+    # coarse 0: shares 1 of 2 pixels; coarse 1: 1 of 2
+    assert losses.jaccard_loss(wrong.float(), label, group).item() == pytest.approx(0.5, abs=1e-5)
+    split = torch.log(torch.tensor([0.5, 0.25, 0.25])).view(1, 3, 1, 1).expand(1, 3, 1, 4)
+    # coarse 0: 0.5 of 1.5 + 1 - 0.5; coarse 1: 1 of 1.5 + 2 - 1
+    expected = 1 - (0.25 + 0.4) / 2
+    assert losses.jaccard_loss(split, label, group).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_jaccard_loss_leaves_out_classes_that_are_not_shown_and_needs_no_labels():
+    group = torch.tensor([0, 1, 2])
+    logits = torch.zeros(1, 3, 1, 2, requires_grad=True)
+    one = losses.jaccard_loss(logits, torch.tensor([[[0, 0]]]), group)
+    assert one.item() == pytest.approx(1 - 1 / 3, abs=1e-5)  # 2/3 of 2 pixels
+    one.backward()
+    assert logits.grad is not None
+    assert (logits.grad[0, 0] < 0).all()
+    none = losses.jaccard_loss(logits, torch.full((1, 1, 2), 255), group)
+    none.backward()
+    assert none.item() == 0
+
+
 def test_uncalibrated_truth_is_aligned_by_its_mean_offset_only_where_asked():
     pred = torch.cat([maps(5, 7), maps(5, 7)])
     truth = torch.cat([maps(1, 3), maps(1, 3)])

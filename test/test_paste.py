@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip('torch')
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.classes import CLASS_ID
-from training import paste, truth
+from lightdepth_ros.classes import CLASS_ID, UNLABELLED
+from training import paste, props, truth
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.datasets.sample import Sample
 from training.stream import CropStream
@@ -143,6 +143,30 @@ def test_pasting_is_the_same_for_the_same_item_and_can_be_left_out():
         for name, value in stream[k].items():
             np.testing.assert_array_equal(value, again[k][name])
     assert CropStream(samples, config()).bank == []
+
+
+def test_drawn_things_are_whole_upright_and_as_high_as_they_say():
+    drawn = props.draw(np.random.default_rng(0), 50)
+    assert len(drawn) == 50
+    heights = [thing.height_m for thing in drawn]
+    assert min(heights) < 1.0
+    assert max(heights) > 4.0
+    shown = set()
+    for thing in drawn:
+        mask = thing.label_id != UNLABELLED
+        assert thing.rgb.shape == (*mask.shape, 3)
+        assert thing.rgb.dtype == np.uint8
+        assert mask.shape[0] == pytest.approx(thing.height_m * props.PX_A_METRE, abs=0.51)
+        assert mask[0].any()
+        assert mask[-1].any()
+        shown |= set(np.unique(thing.label_id[mask]))
+    assert shown == {CLASS_ID[n] for n in ('pole', 'traffic_sign', 'vegetation', 'wall')}
+
+
+def test_the_asked_share_of_what_is_pasted_is_drawn():
+    stream = CropStream({'a': [scene()] * 10}, config(paste=1.0, props=0.75))
+    assert len(stream.bank) == 20 + 60
+    assert len(CropStream({'a': [scene()] * 10}, config(paste=1.0)).bank) == 20
 
 
 def test_of_a_source_on_disk_only_some_samples_are_read(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from lightdepth_ros.camera import Camera  # noqa: E402
+from lightdepth_ros.errors import ConfigError  # noqa: E402
 from training import augment, truth  # noqa: E402
 from training.config import CANONICAL_FOCAL_PX, TrainConfig  # noqa: E402
 from training.datasets.sample import Sample  # noqa: E402
@@ -29,7 +30,8 @@ def flat_sample(height: int = 120, width: int = 200, focal_px: float = 150.0) ->
 
 def config(**changes: object) -> TrainConfig:
     plain = {'photometric': 0, 'paste': 0, 'restyle': 0, 'vertical_jitter': 1}
-    return TrainConfig(sources='a:1', crops='64x96', **(plain | changes))
+    plain |= {'sources': 'a:1', 'crops': '64x96'}
+    return TrainConfig(**(plain | changes))
 
 
 def test_view_keeps_pixels_square_and_carries_the_focal_length():
@@ -208,6 +210,30 @@ def test_sampler_resumes_where_it_stopped_and_ranks_share_no_item():
     other = list(StreamSampler(settings, 0, 1, 2))
     items = [i for batch in whole + other for i in batch]
     assert sorted(items) == list(range(24))
+
+
+def test_crops_of_a_size_come_from_sources_that_fill_it():
+    wide, narrow = flat_sample(120, 400), flat_sample(120, 150)
+    settings = config(sources='wide:1,narrow:3', crops='96x384,96x160', batch_size=1)
+    stream = CropStream({'wide': [wide], 'narrow': [narrow]}, settings)
+    np.testing.assert_allclose(stream.shares, [[1, 0], [0.25, 0.75]])
+    for index in range(12):
+        crop = stream[index]
+        if crop['label'].shape[1] == 384:
+            assert (crop['label'] != 255).any(0).mean() >= augment.LEAST_FILL - 0.02
+    with pytest.raises(ConfigError, match='no source has pictures for crops of 96x384 pixels'):
+        CropStream({'narrow': [narrow]}, config(sources='narrow:3', crops='96x384'))
+
+
+def test_a_shadow_darkens_one_part_and_leaves_another_as_it_is():
+    image = np.full((64, 96, 3), 200, np.uint8)
+    sides = []
+    for seed in range(40):
+        grey = augment.shaded(np.random.default_rng(seed), image)[..., 0]
+        assert grey.shape == (64, 96)
+        assert (grey >= 200 * 0.14).all()
+        sides.append((grey.min() < 150, grey.max() >= 199))
+    assert np.mean([dark and light for dark, light in sides]) > 0.5
 
 
 def test_photometric_keeps_shape_and_changes_pixels():

@@ -14,7 +14,8 @@ SCALE_LIMITS = (0.35, 1.8)
 """Resampling beyond these factors invents or destroys too much detail to learn from."""
 
 LEAST_FILL = 0.85
-"""An image is never scaled so small that it fills less than this share of the crop's height."""
+"""An image is never scaled so small that it fills less than this share of the crop's height; nor
+of its width, if focal lengths allow."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,35 @@ class View:
     focal_px: float
 
 
+def scale_range(
+    sample: Sample, hw: tuple[int, int], focal_px: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the smallest and largest resampling factor of an image for a crop of `hw` pixels."""
+    high_enough, wide_enough = (c / s for c, s in zip(hw, sample.rgb.shape[:2], strict=True))
+    if sample.camera is not None:
+        low, high = (f / sample.camera.focal_px for f in focal_px)
+    else:
+        low = max(high_enough, wide_enough)
+        high = 2 * low
+    low = max(low, LEAST_FILL * high_enough)
+    high = max(low, high)
+    low = min(max(low, LEAST_FILL * wide_enough), high)
+    low, high = np.clip([low, high], *SCALE_LIMITS)
+    return float(low), float(high)
+
+
+def fills(sample: Sample, hw: tuple[int, int], focal_px: tuple[float, float]) -> bool:
+    """Tell whether an image may be enlarged enough to fill a crop of `hw` pixels."""
+    largest = scale_range(sample, hw, focal_px)[1]
+    height, width = sample.rgb.shape[:2]
+    return largest * min(height / hw[0], width / hw[1]) >= LEAST_FILL - 1e-6
+
+
 def draw_scale(
     rng: np.random.Generator, sample: Sample, hw: tuple[int, int], focal_px: tuple[float, float]
 ) -> float:
     """Draw the resampling factor: log-uniform in focal length, or in the share of the view."""
-    if sample.camera is not None:
-        low, high = (f / sample.camera.focal_px for f in focal_px)
-    else:
-        low = max(hw[0] / sample.rgb.shape[0], hw[1] / sample.rgb.shape[1])
-        high = 2 * low
-    low = max(low, LEAST_FILL * hw[0] / sample.rgb.shape[0])
-    low, high = np.clip([low, max(low, high)], *SCALE_LIMITS)
+    low, high = scale_range(sample, hw, focal_px)
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -98,6 +117,8 @@ def photometric(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> n
     if strength <= 0:
         return rgb
     rgb = colour_curves(rng, rgb, strength)
+    if rng.random() < 0.2 * strength:
+        rgb = shaded(rng, rgb)
     if rng.random() < 0.15 * strength:
         sigma = rng.uniform(0.4, 1.5)
         rgb = cv2.GaussianBlur(rgb, (0, 0), sigma)
@@ -107,6 +128,23 @@ def photometric(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> n
         quality = int(rng.integers(25, 90))
         rgb = cv2.imdecode(cv2.imencode('.jpg', rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
     return rgb
+
+
+def shaded(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
+    """Lay a hard shadow over a part of the picture: on one side of a line, or in a blob."""
+    height, width = rgb.shape[:2]
+    v, u = np.mgrid[:height:4, :width:4].astype(np.float32)
+    middle = rng.uniform(0, 1, 2) * (width, height)
+    turn = rng.uniform(0, 2 * np.pi)
+    along = (u - middle[0]) * np.cos(turn) + (v - middle[1]) * np.sin(turn)
+    across = (v - middle[1]) * np.cos(turn) - (u - middle[0]) * np.sin(turn)
+    if rng.random() < 0.5:
+        along = height * rng.uniform(0.1, 0.5) - np.hypot(along, across * rng.uniform(1, 4))
+    dark = rng.uniform(0.15, 0.7)
+    soft = rng.uniform(1, 12)
+    gain = dark + (1 - dark) / (1 + np.exp(np.clip(along / soft, -30, 30)))
+    full = cv2.resize(gain.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return (rgb * full[..., None]).astype(np.uint8)
 
 
 def style_of(rgb: np.ndarray) -> np.ndarray:

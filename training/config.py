@@ -59,6 +59,9 @@ class TrainConfig:
     paste: float = option(
         0.7, 'obstacles cut from other frames and stood on the ground of a crop, on average', low=0
     )
+    props: float = option(
+        0.0, 'share of them that are drawn: posts, signs, trunks, bollards, boxes', low=0, high=0.9
+    )
     restyle: float = option(
         0.3, "share of crops that take another picture's colours, any source's", low=0, high=1
     )
@@ -83,6 +86,9 @@ class TrainConfig:
     alpha: float = option(0.2, "weight of each scale's depth loss (the paper: 0.25)", low=0)
     beta: float = option(1.0, "weight of each scale's label loss (the paper: 0.75)", low=0)
     gamma: float = option(0.1, "weight of each scale's confidence loss (ours)", low=0)
+    delta: float = option(
+        0.0, "weight of each scale's Jaccard loss of the seven coarse classes (ours)", low=0
+    )
     log_depth: bool = option(True, 'compare depths in G space; off = in metres (ablation)')
     depth_truth: str = option(
         'compensated',

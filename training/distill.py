@@ -41,9 +41,9 @@ def normalise(image: torch.Tensor) -> torch.Tensor:
 
 def scale_losses(
     out: ScaleOutput, truth: losses.Truth, unscaled: torch.Tensor, config: TrainConfig,
-    class_weight: torch.Tensor,
+    class_weight: torch.Tensor, coarse: torch.Tensor,
 ) -> dict[str, torch.Tensor]:  # fmt: skip
-    """Return the depth, label and confidence losses of one exit."""
+    """Return the depth, label, Jaccard and confidence losses of one exit."""
     g = out.g.float()
     target = losses.align_scale(g, truth.g, truth.weight, unscaled)
     if config.log_depth:
@@ -51,8 +51,10 @@ def scale_losses(
     else:
         metres = losses.inverse_log_map(torch.stack([g, target]))
         depth = losses.depth_loss(metres[0], metres[1], truth.weight)
-    result = {'depth': depth, 'label': losses.label_loss(out.logits.float(), truth.label,
-                                                         class_weight)}  # fmt: skip
+    logits = out.logits.float()
+    result = {'depth': depth, 'label': losses.label_loss(logits, truth.label, class_weight)}
+    if config.delta:
+        result['jaccard'] = losses.jaccard_loss(logits, truth.label, coarse)
     if out.log_scale is not None:
         result['confidence'] = losses.confidence_loss(
             out.log_scale.float(), g, target, truth.weight
@@ -72,6 +74,8 @@ class Distillation(lightning.LightningModule):
         share = torch.tensor(CLASS_SHARE)
         weight = share**-self.config.class_balance
         self.register_buffer('class_weight', weight / (weight * share).sum() * share.sum())
+        coarse = torch.tensor([c.nav7 for c in CLASSES])
+        self.register_buffer('coarse', coarse, persistent=False)
         self.validation: dict[str, list[torch.Tensor]] = {}
 
     def forward(self, image: torch.Tensor) -> list[ScaleOutput]:
@@ -87,10 +91,15 @@ class Distillation(lightning.LightningModule):
         g = losses.log_map(batch['depth'][:, None].clamp_min(0.05))
         weight, label = batch['weight'][:, None], batch['label'].long()
         truths = losses.truth_pyramid(g, weight, label, tuple(EXIT_STRIDE[e] for e in EXITS))
-        factors = {'depth': config.alpha, 'label': config.beta, 'confidence': config.gamma}
+        factors = {
+            'depth': config.alpha, 'label': config.beta, 'confidence': config.gamma,
+            'jaccard': config.delta,
+        }  # fmt: skip
         total, named = torch.zeros((), device=g.device), {}
         for name, out, truth in zip(EXITS, self(batch['image']), truths, strict=True):
-            parts = scale_losses(out, truth, batch['unscaled'], config, self.class_weight)
+            parts = scale_losses(
+                out, truth, batch['unscaled'], config, self.class_weight, self.coarse
+            )
             total = total + sum(factors[k] * v for k, v in parts.items())
             named |= {f'{k}_{name}': v.detach() for k, v in parts.items()}
         return total, named

@@ -7,15 +7,15 @@ exact (start at the step that was saved) and sharding trivial (rank r takes its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 from torch.utils.data import Dataset, Sampler
 
-from lightdepth_ros.errors import DataError
-from training import augment, seam, sidestep, truth
+from lightdepth_ros.errors import ConfigError, DataError
+from training import augment, props, seam, sidestep, truth
 from training import paste as pasting
 from training.config import TrainConfig
 from training.datasets.catalog import open_dataset
@@ -39,10 +39,11 @@ class CropStream(Dataset):
             raise DataError(
                 f'no samples for source {", ".join(missing)}; have {", ".join(sources)}'
             )
-        shares = np.array([config.source_weights()[n] for n in self.names])
-        self.shares = shares / shares.sum()
         self.crop_sizes = config.crop_sizes()
+        self.shares = [shares(sources, config, hw) for hw in self.crop_sizes]
         self.bank = pasting.collect(sources) if config.paste else []
+        drawn = round(len(self.bank) * config.props / (1 - config.props))
+        self.bank += props.draw(np.random.default_rng([config.seed, 2]), drawn)
         self.styles = styles(sources) if config.restyle else []
         self.global_batch = config.batch_size * config.devices * config.nodes
 
@@ -50,10 +51,10 @@ class CropStream(Dataset):
         config = self.config
         rng = np.random.default_rng([config.seed, index])
         batch_rng = np.random.default_rng([config.seed, index // self.global_batch, 1])
-        hw = self.crop_sizes[batch_rng.integers(len(self.crop_sizes))]
-        example = self.view(rng, hw)
+        size = int(batch_rng.integers(len(self.crop_sizes)))
+        example = self.view(rng, size)
         if rng.random() < config.seam:
-            example = seam.join(rng, example, self.view(rng, hw))
+            example = seam.join(rng, example, self.view(rng, size))
         pasting.paste(rng, example, self.bank, config)
         if rng.random() < config.restyle:
             style = self.styles[int(rng.integers(len(self.styles)))]
@@ -61,10 +62,13 @@ class CropStream(Dataset):
         example['image'] = augment.photometric(rng, example['image'], config.photometric)
         return example
 
-    def view(self, rng: np.random.Generator, hw: tuple[int, int]) -> truth.Example:
-        """Draw a sample and a view of it, from further left or right now and then."""
-        config = self.config
-        source = self.sources[self.names[rng.choice(len(self.names), p=self.shares)]]
+    def view(self, rng: np.random.Generator, size: int) -> truth.Example:
+        """Draw a sample that fills the crop size of that number, and a view of it.
+
+        Now and then it is seen from further left or right.
+        """
+        config, hw = self.config, self.crop_sizes[size]
+        source = self.sources[self.names[rng.choice(len(self.names), p=self.shares[size])]]
         sample = source[int(rng.integers(len(source)))]
         focal = (config.focal_min_px, config.focal_max_px)
         mirror = config.mirror if sample.trust == 1 else 0.5
@@ -76,6 +80,25 @@ class CropStream(Dataset):
         wide = truth.crop(sample, sidestep.widened(view), config)
         step_m = rng.uniform(-config.sidestep_m, config.sidestep_m)
         return sidestep.narrowed(sidestep.sidestep(wide, step_m))
+
+
+def shares(
+    sources: Mapping[str, Sequence[Sample]], config: TrainConfig, hw: tuple[int, int]
+) -> np.ndarray:
+    """Return each source's share of the crops of one size: (sources,) float64, sum 1.
+
+    Sources whose pictures (judged by the first) are too small or too narrow for it get none.
+    """
+    focal = (config.focal_min_px, config.focal_max_px)
+    weights = np.array(
+        [w * augment.fills(sources[n][0], hw, focal) for n, w in config.source_weights().items()]
+    )
+    if not weights.any():
+        raise ConfigError(
+            f'no source has pictures for crops of {hw[0]}x{hw[1]} pixels at focal lengths of '
+            f'{focal[0]:g} to {focal[1]:g} px; give --crops smaller ones'
+        )
+    return weights / weights.sum()
 
 
 def styles(sources: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
