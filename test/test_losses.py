@@ -107,7 +107,7 @@ def test_label_loss_without_labels_is_zero():
 
 
 def test_jaccard_loss_is_one_minus_the_mean_overlap_of_the_coarse_classes():
-    group = torch.tensor([0, 1, 1])  # classes 1 and 2 are one coarse class
+    group = torch.tensor([[1.0, 0], [0, 1], [0, 1]])  # classes 1 and 2 are one coarse class
     label = torch.tensor([[[0, 1, 2, 255]]])
     sure = 50 * torch.nn.functional.one_hot(torch.tensor([[[0, 2, 1, 0]]]), 3).permute(0, 3, 1, 2)
     assert losses.jaccard_loss(sure.float(), label, group).item() == pytest.approx(0, abs=1e-5)
@@ -121,7 +121,7 @@ def test_jaccard_loss_is_one_minus_the_mean_overlap_of_the_coarse_classes():
 
 
 def test_jaccard_loss_leaves_out_classes_that_are_not_shown_and_needs_no_labels():
-    group = torch.tensor([0, 1, 2])
+    group = torch.eye(3)
     logits = torch.zeros(1, 3, 1, 2, requires_grad=True)
     one = losses.jaccard_loss(logits, torch.tensor([[[0, 0]]]), group)
     assert one.item() == pytest.approx(1 - 1 / 3, abs=1e-5)  # 2/3 of 2 pixels

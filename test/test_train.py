@@ -26,6 +26,7 @@ from training.config import TrainConfig  # noqa: E402
 from training.distill import Distillation, as_dict  # noqa: E402
 from training.export import read_checkpoint  # noqa: E402
 from training.stream import CropStream  # noqa: E402
+from training.students.interface import EXITS  # noqa: E402
 from training.train import prepare, train  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -117,6 +118,18 @@ def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
         torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
 
 
+def test_labels_alone_are_trained_on_and_depth_stays_as_it_is(tiny_data, tmp_path):
+    train(settings(tiny_data), tmp_path / 'first')
+    init = str(tmp_path / 'first' / 'resume.ckpt')
+    changes = {'init': init, 'labels_only': True, 'ema': 0.0, 'delta': 1.0}
+    train(settings(tiny_data, **changes), tmp_path / 'second')
+    before, after = weights(tmp_path / 'first'), weights(tmp_path / 'second')
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    heads = {n for n in before if '.semantic.' in n}
+    assert len(heads) == 2 * len(EXITS)
+    assert changed == heads
+
+
 def losses_of(run: Path) -> list[float]:
     with (run / 'log' / 'metrics.csv').open() as file:
         return [float(row['loss']) for row in csv.DictReader(file) if row.get('loss')]
@@ -143,7 +156,7 @@ def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_
 def test_network_and_loss_are_one_graph_for_the_compiler_and_lose_the_same(tiny_data):
     """What --compile hands over; the compiler itself takes minutes and is PyTorch's to test."""
     torch.manual_seed(0)
-    module, data = prepare(settings(tiny_data), None)
+    module, data = prepare(settings(tiny_data, delta=0.5), None)
     data.setup('fit')
     stream = CropStream(data.sources, module.config)
     batch = torch.utils.data.default_collate([stream[k] for k in range(2)])

@@ -89,6 +89,9 @@ class TrainConfig:
     delta: float = option(
         0.0, "weight of each scale's Jaccard loss of the seven coarse classes (ours)", low=0
     )
+    labels_only: bool = option(
+        False, 'train the label heads alone and leave everything else, depth too, as it is'
+    )
     log_depth: bool = option(True, 'compare depths in G space; off = in metres (ablation)')
     depth_truth: str = option(
         'compensated',

@@ -74,9 +74,20 @@ class Distillation(lightning.LightningModule):
         share = torch.tensor(CLASS_SHARE)
         weight = share**-self.config.class_balance
         self.register_buffer('class_weight', weight / (weight * share).sum() * share.sum())
-        coarse = torch.tensor([c.nav7 for c in CLASSES])
+        coarse = torch.tensor([[float(c.nav7 == g) for g in NAV7_ID.values()] for c in CLASSES])
         self.register_buffer('coarse', coarse, persistent=False)
         self.validation: dict[str, list[torch.Tensor]] = {}
+        if self.config.labels_only:
+            for name, parameter in self.student.named_parameters():
+                parameter.requires_grad_('.semantic.' in name)
+            self.train()
+
+    def train(self, mode: bool = True) -> Distillation:
+        """Switch to training, but never the batch norms of layers that do not learn."""
+        super().train(mode)
+        if self.config.labels_only:
+            self.student.eval()
+        return self
 
     def forward(self, image: torch.Tensor) -> list[ScaleOutput]:
         """(N, H, W, 3) uint8 -> outputs of the kept exits, XS first."""
@@ -169,8 +180,9 @@ class Distillation(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config
-        decay = [p for p in self.student.parameters() if p.ndim > 1]
-        plain = [p for p in self.student.parameters() if p.ndim <= 1]
+        learning = [p for p in self.student.parameters() if p.requires_grad]
+        decay = [p for p in learning if p.ndim > 1]
+        plain = [p for p in learning if p.ndim <= 1]
         optimizer = torch.optim.AdamW(
             [{'params': decay, 'weight_decay': config.weight_decay},
              {'params': plain, 'weight_decay': 0.0}], lr=config.lr,

@@ -100,20 +100,19 @@ def label_loss(
     return loss.sum() / scale.sum().clamp_min(1e-6)
 
 
-def jaccard_loss(logits: torch.Tensor, label: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+def jaccard_loss(logits: torch.Tensor, label: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
     """One minus the soft intersection over union of the coarse classes, over the whole batch.
 
     Ours for these groups; the relaxation is of Rahman and Wang, "Optimizing
     intersection-over-union in deep neural networks for image segmentation", ISVC 2016.
     Cross-entropy with class weights finds rare classes and calls too much by their names: this
     balances the two as the score does. Classes that the batch does not show are left out.
-    logits (N, K, h, w); label (N, h, w) int64, 255 = unlabelled; group (K,) int64, each class's
-    coarse class. No labelled pixel gives 0 with a gradient.
+    logits (N, K, h, w); label (N, h, w) int64, 255 = unlabelled; coarse (K, groups) float, 1 where
+    a class belongs to a group. No labelled pixel gives 0 with a gradient.
     """
-    coarse = F.one_hot(group).to(logits.dtype)  # (K, groups)
     known = (label != 255).to(logits.dtype)
     said = torch.einsum('nkhw,kg->nghw', logits.softmax(1), coarse) * known[:, None]
-    true = coarse[label.clamp_max(len(group) - 1)].permute(0, 3, 1, 2) * known[:, None]
+    true = coarse[label.clamp_max(len(coarse) - 1)].permute(0, 3, 1, 2) * known[:, None]
     shared, area = (said * true).sum((0, 2, 3)), true.sum((0, 2, 3))
     missed = 1 - shared / (said.sum((0, 2, 3)) + area - shared).clamp_min(1e-6)
     shown = (area > 0).to(logits.dtype)
