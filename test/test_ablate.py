@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip('torch')
 pytest.importorskip('lightning')
+
+from trees import write_manifest
 
 from lightdepth_ros.errors import ConfigError, DataError
 from training import ablate, ablation_report
@@ -20,25 +20,6 @@ from training.config import TrainConfig
 from training.datasets.sample import Sample
 
 pytestmark = pytest.mark.torch
-
-
-def write_manifest(folder: Path, columns: tuple[str, ...]) -> str:
-    """Write three frames with the given truths and return the source that names them."""
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    rows = [','.join(['id', 'image', 'fx', 'fy', 'cx', 'cy', *columns])]
-    for k in range(3):
-        grey = cv2.GaussianBlur(rng.integers(0, 256, (96, 160, 3), dtype=np.uint8), (0, 0), 3)
-        cv2.imwrite(str(folder / f'{k}.png'), grey)
-        depth = np.linspace(5, 40, 96)[::-1, None] * np.ones((96, 160)) * 256
-        sparse = np.where(rng.random(depth.shape) < 0.1, depth, 0)
-        cv2.imwrite(str(folder / f'depth{k}.png'), sparse.astype(np.uint16))
-        cv2.imwrite(str(folder / f'teacher_depth{k}.png'), (depth * 1.1).astype(np.uint16))
-        cv2.imwrite(str(folder / f'label{k}.png'), (depth < 20 * 256).astype(np.uint8) * 2)
-        cells = [f'{c}{k}.png' for c in columns]
-        rows.append(','.join([str(k), f'{k}.png', '100', '100', '79.5', '47.5', *cells]))
-    (folder / 'manifest.csv').write_text('\n'.join(rows) + '\n')
-    return f'manifest@{folder}'
 
 
 def test_each_arm_changes_what_its_row_says_and_nothing_else():

@@ -115,3 +115,22 @@ def cityscapes(root: Path, hw: tuple[int, int] = (8, 16)) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(camera))
     return root
+
+
+def write_manifest(folder: Path, columns: tuple[str, ...]) -> str:
+    """Write three frames with the given truths; return the source that names them."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    rows = [','.join(['id', 'image', 'fx', 'fy', 'cx', 'cy', *columns])]
+    for k in range(3):
+        grey = cv2.GaussianBlur(rng.integers(0, 256, (96, 160, 3), dtype=np.uint8), (0, 0), 3)
+        cv2.imwrite(str(folder / f'{k}.png'), grey)
+        depth = np.linspace(5, 40, 96)[::-1, None] * np.ones((96, 160)) * 256
+        sparse = np.where(rng.random(depth.shape) < 0.1, depth, 0)
+        cv2.imwrite(str(folder / f'depth{k}.png'), sparse.astype(np.uint16))
+        cv2.imwrite(str(folder / f'teacher_depth{k}.png'), (depth * 1.1).astype(np.uint16))
+        cv2.imwrite(str(folder / f'label{k}.png'), (depth < 20 * 256).astype(np.uint8) * 2)
+        cells = [f'{c}{k}.png' for c in columns]
+        rows.append(','.join([str(k), f'{k}.png', '100', '100', '79.5', '47.5', *cells]))
+    (folder / 'manifest.csv').write_text('\n'.join(rows) + '\n')
+    return f'manifest@{folder}'
