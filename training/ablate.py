@@ -259,22 +259,30 @@ def ablate(base: TrainConfig, seeds: int, out: Path, root: Path | None) -> dict[
     return result
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line entry."""
+def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """Return the flags that every comparison of short runs has."""
     parser = argparse.ArgumentParser(
-        prog='python -m training.ablate', description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--data', help='data sets to train on; same as --sources')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each arm (3)')
-    parser.add_argument('--out', type=Path, required=True, help='folder of runs and tables')
+    parser.add_argument('--out', type=Path, required=True, help='folder of runs, tables and plot')
     parser.add_argument('--root', type=Path, default=None, help='road data folder')
     config_module.add_flags(parser)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def base_config(args: argparse.Namespace) -> TrainConfig:
+    """Return the configuration that all runs of a comparison share."""
+    base = config_module.from_flags(args)
+    return fitted(base, args.data or base.sources)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry."""
+    args = make_parser('python -m training.ablate', __doc__).parse_args(argv)
     try:
-        base = config_module.from_flags(args)
-        base = fitted(base, args.data or base.sources)
-        result = ablate(base, args.seeds, args.out, args.root)
+        result = ablate(base_config(args), args.seeds, args.out, args.root)
     except LightdepthError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

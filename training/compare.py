@@ -12,7 +12,6 @@ Every option of training.train works here too; --help lists them.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -32,8 +31,14 @@ from lightdepth_ros.bench import Case, interleave, runner
 from lightdepth_ros.contract import model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
-from training import config as config_module
-from training.ablate import ARMS, PROTOCOL, fitted, mean_and_spread, run_arm
+from training.ablate import (
+    ARMS,
+    PROTOCOL,
+    base_config,
+    make_parser,
+    mean_and_spread,
+    run_arm,
+)
 from training.ablation_report import HEADS, SHOWN, cell
 from training.config import TrainConfig
 from training.plots import save
@@ -171,22 +176,12 @@ def chosen(names: str) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        prog='python -m training.compare', description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser('python -m training.compare', __doc__)
     parser.add_argument('--students', default=','.join(STUDENTS), help='(all of them)')
-    parser.add_argument('--data', help='data sets to train on; same as --sources')
-    parser.add_argument('--seeds', type=int, default=3, help='runs of each student (3)')
     parser.add_argument('--rounds', type=int, default=ROUNDS, help='timing rounds (%(default)s)')
-    parser.add_argument('--out', type=Path, required=True, help='folder of runs, table and plot')
-    parser.add_argument('--root', type=Path, default=None, help='road data folder')
-    config_module.add_flags(parser)
     args = parser.parse_args(argv)
     try:
-        base = config_module.from_flags(args)
-        base = fitted(base, args.data or base.sources)
-        students = chosen(args.students)
+        students, base = chosen(args.students), base_config(args)
         result = compare(students, base, args.seeds, args.out, args.root, args.rounds)
     except LightdepthError as error:
         print(f'error: {error}', file=sys.stderr)
