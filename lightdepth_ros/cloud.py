@@ -44,20 +44,26 @@ def points(
     height, width = cloud.shape
     floats = cloud.view(np.float32).reshape(height, width, _FLOATS)
     depth_m = prediction.depth_m
-    z = np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan))
-    rays = prediction.camera.rays()
-    origin_m = (prediction.camera.origin_x_m, prediction.camera.origin_y_m)
-    for axis in (0, 1):  # one broadcast product over both axes would take five times as long
-        np.multiply(rays[..., axis], z, out=floats[..., axis])
-        if origin_m[axis]:
-            floats[..., axis] += np.float32(origin_m[axis])
-    floats[..., 2] = z
+    fill_positions(
+        floats, prediction.camera, np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan))
+    )
     words = floats.view(np.uint32)
     words[..., 3] = 0 if rgb is None else packed_rgb(rgb)
     label, confidence = prediction.label_id, prediction.confidence
     cloud['label'] = UNLABELLED if label is None else label
     cloud['confidence'] = 255 if confidence is None else confidence
     return cloud
+
+
+def fill_positions(out: np.ndarray, camera: Camera, z: np.ndarray) -> None:
+    """Write x, y and z of (h, w) float32 depths `z` into the first words of (h, w, n) float32."""
+    rays = camera.rays()
+    origin_m = (camera.origin_x_m, camera.origin_y_m)
+    for axis in (0, 1):  # one broadcast product over both axes would take five times as long
+        np.multiply(rays[..., axis], z, out=out[..., axis])
+        if origin_m[axis]:
+            out[..., axis] += np.float32(origin_m[axis])
+    out[..., 2] = z
 
 
 def packed_rgb(rgb: np.ndarray) -> np.ndarray:

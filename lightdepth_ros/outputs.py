@@ -124,13 +124,13 @@ def _confidence(result: Result) -> Any:
 def _obstacles(result: Result) -> Any:
     config = result.config
     passable = class_mask((*config.classes_ground, *config.classes_ignore))
-    return messages.points_to_cloud(obstacle_points(result.points, passable), result.header)
+    return messages.points_to_cloud(obstacle_points(result.prediction, passable), result.header)
 
 
 def _clearing(result: Result) -> Any:
     config = result.config
     cloud = clearing_points(
-        result.points, result.prediction, config.max_range_m, class_mask(config.classes_ignore)
+        result.prediction, config.max_range_m, class_mask(config.classes_ignore)
     )
     return messages.points_to_cloud(cloud, result.header)
 
@@ -207,19 +207,20 @@ OUTPUTS = (
     Output(
         'points_obstacles',
         CLOUD2,
-        CLOUD,
+        DEPTH,
         True,
         _obstacles,
-        '`points` without `classes_ground` and `classes_ignore`: what a costmap should mark.',
+        'x y z of `points` without `classes_ground` and `classes_ignore`: what a costmap should '
+        'mark.',
     ),
     Output(
         'points_clearing',
         CLOUD2,
-        CLOUD,
+        DEPTH,
         True,
         _clearing,
-        '`points` without `classes_ignore`, and with a point at depth `max_range_m` where depth '
-        'is +Inf: what a costmap should clear along.',
+        'x y z of `points` without `classes_ignore`, and with a point at depth `max_range_m` '
+        'where depth is +Inf: what a costmap should clear along.',
     ),
 )
 """All outputs of a frame; they share one header and one height x width."""

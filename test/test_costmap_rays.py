@@ -15,7 +15,6 @@ from test_nav2_config import costmap, sources
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
-from lightdepth_ros.cloud import points
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.navigation import class_mask, clearing_points, obstacle_points
 from lightdepth_ros.prediction import Prediction
@@ -44,9 +43,8 @@ def seen(box_height_m: float) -> tuple[np.ndarray, np.ndarray]:
     road = np.where(rays[..., 1] > 0, CLASS_ID['road'], CLASS_ID['sky'])
     label_id = np.where(box, CLASS_ID['person'], road).astype(np.uint8)
     prediction = Prediction(depth_m.astype(np.float32), label_id, None, CAMERA)
-    cloud = points(prediction, None)
-    obstacles = obstacle_points(cloud, class_mask(CONFIG.classes_ground))
-    clearing = clearing_points(cloud, prediction, CONFIG.max_range_m, class_mask([]))
+    obstacles = obstacle_points(prediction, class_mask(CONFIG.classes_ground))
+    clearing = clearing_points(prediction, CONFIG.max_range_m, class_mask([]))
     return in_robot_frame(obstacles), in_robot_frame(clearing)
 
 

@@ -14,7 +14,6 @@ import yaml
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, CLASSES, NAV7_ID
-from lightdepth_ros.cloud import points
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.navigation import class_mask, clearing_points
 from lightdepth_ros.prediction import Prediction
@@ -190,7 +189,7 @@ def test_no_ray_into_the_open_sky_is_lost_to_the_height_limits(vertical_fov_deg:
     focal_px = 80 / np.tan(np.radians(vertical_fov_deg) / 2)
     camera = Camera(240, 160, focal_px, focal_px, 119.5, 79.5)
     sky = Prediction(np.full((160, 240), np.inf, np.float32), None, None, camera)
-    clearing = clearing_points(points(sky, None), sky, DEFAULTS.max_range_m, class_mask([]))
+    clearing = clearing_points(sky, DEFAULTS.max_range_m, class_mask([]))
     height_m = 1.5 - clearing['y']
     limits = sources('voxel')['clearing']
     assert limits['min_obstacle_height'] < height_m.min()

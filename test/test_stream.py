@@ -231,7 +231,8 @@ def test_nothing_is_inferred_while_nobody_listens(world):
         ('semantic/confidence', ('confidence', 'depth', 'label')),
         ('rgb/image', None),
         ('depth/camera_info', None),
-        ('points_obstacles', ('confidence', 'depth', 'label')),
+        ('points_obstacles', ('depth', 'label')),
+        ('points_clearing', ('depth', 'label')),
         ('points', ('confidence', 'depth', 'label')),
     ],
 )
