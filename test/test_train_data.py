@@ -9,7 +9,6 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from lightdepth_ros.camera import Camera  # noqa: E402
-from lightdepth_ros.errors import ConfigError  # noqa: E402
 from training import augment, truth  # noqa: E402
 from training.config import CANONICAL_FOCAL_PX, TrainConfig  # noqa: E402
 from training.datasets.sample import Sample  # noqa: E402
@@ -221,8 +220,12 @@ def test_crops_of_a_size_come_from_sources_that_fill_it():
         crop = stream[index]
         if crop['label'].shape[1] == 384:
             assert (crop['label'] != 255).any(0).mean() >= augment.LEAST_FILL - 0.02
-    with pytest.raises(ConfigError, match='no source has pictures for crops of 96x384 pixels'):
-        CropStream({'narrow': [narrow]}, config(sources='narrow:3', crops='96x384'))
+    alone = CropStream({'narrow': [narrow]}, config(sources='narrow:3', crops='96x384'))
+    np.testing.assert_allclose(alone.shares, [[1]])
+    assert alone[0]['label'].shape == (96, 384)
+    tiny = {'narrow': [flat_sample(30, 40)], 'wide': [wide]}  # fills no size: is not left out
+    stream = CropStream(tiny, config(sources='narrow:1,wide:1', crops='96x384,96x160'))
+    np.testing.assert_allclose(stream.shares, [[0.5, 0.5], [0.5, 0.5]])
 
 
 def test_a_shadow_darkens_one_part_and_leaves_another_as_it_is():

@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import track
 from torch.utils.data import Dataset, Sampler
 
-from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.errors import DataError
 from training import augment, props, seam, sidestep, truth
 from training import paste as pasting
 from training.config import TrainConfig
@@ -40,7 +40,7 @@ class CropStream(Dataset):
                 f'no samples for source {", ".join(missing)}; have {", ".join(sources)}'
             )
         self.crop_sizes = config.crop_sizes()
-        self.shares = [shares(sources, config, hw) for hw in self.crop_sizes]
+        self.shares = shares(sources, config)
         self.bank = pasting.collect(sources) if config.paste else []
         drawn = round(len(self.bank) * config.props / (1 - config.props))
         self.bank += props.draw(np.random.default_rng([config.seed, 2]), drawn)
@@ -82,23 +82,21 @@ class CropStream(Dataset):
         return sidestep.narrowed(sidestep.sidestep(wide, step_m))
 
 
-def shares(
-    sources: Mapping[str, Sequence[Sample]], config: TrainConfig, hw: tuple[int, int]
-) -> np.ndarray:
-    """Return each source's share of the crops of one size: (sources,) float64, sum 1.
+def shares(sources: Mapping[str, Sequence[Sample]], config: TrainConfig) -> np.ndarray:
+    """Return each source's share of the crops of each size: (sizes, sources) float64, rows sum 1.
 
-    Sources whose pictures (judged by the first) are too small or too narrow for it get none.
+    A crop size is not for sources whose pictures (judged by the first) are too small or too narrow
+    for it; one whose pictures fill no size at all takes part in every size.
     """
-    focal = (config.focal_min_px, config.focal_max_px)
-    weights = np.array(
-        [w * augment.fills(sources[n][0], hw, focal) for n, w in config.source_weights().items()]
+    focal, sizes = (config.focal_min_px, config.focal_max_px), config.crop_sizes()
+    weights = config.source_weights()
+    filling = np.array(
+        [[augment.fills(sources[n][0], hw, focal) for hw in sizes] for n in weights]
     )
-    if not weights.any():
-        raise ConfigError(
-            f'no source has pictures for crops of {hw[0]}x{hw[1]} pixels at focal lengths of '
-            f'{focal[0]:g} to {focal[1]:g} px; give --crops smaller ones'
-        )
-    return weights / weights.sum()
+    filling[~filling.any(axis=1)] = True
+    filling[:, ~filling.any(axis=0)] = True
+    wanted = (filling * np.array(list(weights.values()))[:, None]).T
+    return wanted / wanted.sum(axis=1, keepdims=True)
 
 
 def styles(sources: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
