@@ -34,6 +34,11 @@ def test_rows_hold_the_mean_over_seeds_and_the_time_against_the_papers_exit_l():
     text = compare.markdown(result)
     assert '| plain   | L ' in text
     assert '6.00 +- 1.41' in text
+    assert 'paper L = 1' in text
+    times = {'plain L': 8.0, 'plain M': 6.0, 'plain S': 4.0, 'plain XS': 2.0}
+    alone = compare.result_of(TrainConfig(), {'plain': runs['plain']}, times)
+    assert alone['reference'] == 'plain L'
+    assert [r['time'] for r in alone['rows']] == [1, 0.75, 0.5, 0.25]
 
 
 def test_a_student_that_does_not_exist_is_refused_by_name(capsys, tmp_path):
