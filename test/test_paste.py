@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Obstacles are cut out whole, and stand on the ground at their size and depth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -167,6 +169,9 @@ def test_the_asked_share_of_what_is_pasted_is_drawn():
     stream = CropStream({'a': [scene()] * 10}, config(paste=1.0, props=0.75))
     assert len(stream.bank) == 20 + 60
     assert len(CropStream({'a': [scene()] * 10}, config(paste=1.0)).bank) == 20
+    empty = replace(scene(), label_id=np.full((200, 320), ROAD, np.uint8))  # nothing to cut out
+    assert len(CropStream({'a': [empty]}, config(paste=1.0, props=0.3)).bank) == props.ALONE
+    assert CropStream({'a': [empty]}, config(paste=0.0, props=0.3)).bank == []
 
 
 def test_of_a_source_on_disk_only_some_samples_are_read(monkeypatch):

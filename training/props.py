@@ -18,7 +18,16 @@ from training.paste import Cutout
 
 PX_A_METRE = 80
 """Resolution of a drawing: a post 6 m away needs no enlarging at the canonical focal length."""
+ALONE = 200
 SIGN_COLOURS = ((200, 30, 30), (30, 60, 170), (230, 190, 20), (235, 235, 235), (20, 110, 60))
+
+
+def among(rng: np.random.Generator, cut_out: int, share: float) -> list[Cutout]:
+    """Return as many as make up `share` (below 1) of all obstacles, with `cut_out` others.
+
+    Where nothing could be cut out all obstacles are drawn, ALONE of them.
+    """
+    return draw(rng, round(cut_out * share / (1 - share)) if cut_out else ALONE)
 
 
 def draw(rng: np.random.Generator, count: int) -> list[Cutout]:

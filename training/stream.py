@@ -42,8 +42,9 @@ class CropStream(Dataset):
         self.crop_sizes = config.crop_sizes()
         self.shares = shares(sources, config)
         self.bank = pasting.collect(sources) if config.paste else []
-        drawn = round(len(self.bank) * config.props / (1 - config.props))
-        self.bank += props.draw(np.random.default_rng([config.seed, 2]), drawn)
+        if config.paste and config.props:
+            rng = np.random.default_rng([config.seed, 2])
+            self.bank += props.among(rng, len(self.bank), config.props)
         self.styles = styles(sources) if config.restyle else []
         self.global_batch = config.batch_size * config.devices * config.nodes
 
