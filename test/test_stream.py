@@ -174,6 +174,8 @@ def test_obstacle_and_clearing_clouds_follow_the_class_settings(world):
         return tuple(bool(np.isfinite(messages.cloud_to_points(c)['z']).all()) for c in clouds)
 
     assert finite() == (False, True)
+    for topic in ('points_obstacles', 'points_clearing'):
+        assert messages.cloud_to_points(world.sent(topic)).dtype.names == ('x', 'y', 'z')
     assert finite(classes_ground=('sidewalk',)) == (True, True)
     assert finite(classes_ground=('',), classes_ignore=('road',)) == (False, False)
 

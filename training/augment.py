@@ -110,9 +110,9 @@ def warp(image: np.ndarray, view: View, source_hw: tuple[int, int], nearest: boo
 
 
 def photometric(rng: np.random.Generator, rgb: np.ndarray, strength: float) -> np.ndarray:
-    """Change light, colour, sharpness, noise and compression of (H, W, 3) uint8; same shape.
+    """Change light, shadow, colour, sharpness, noise, compression of (H, W, 3) uint8; same shape.
 
-    strength 0 = unchanged; 0.8 = used for the shipped student.
+    strength 0 = unchanged.
     """
     if strength <= 0:
         return rgb

@@ -72,7 +72,9 @@ class TrainConfig:
         0.0, 'half of the crops with dense depth are seen up to this many metres further aside',
         low=0,
     )  # fmt: skip
-    photometric: float = option(0.8, 'strength of colour, blur, noise and JPEG changes', low=0)
+    photometric: float = option(
+        0.8, 'strength of colour, shadow, blur, noise and JPEG changes', low=0
+    )
     lr: float = option(2.2e-3, 'peak learning rate of AdamW', low=0)
     schedule: str = option(
         'linear',

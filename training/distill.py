@@ -74,7 +74,8 @@ class Distillation(lightning.LightningModule):
         share = torch.tensor(CLASS_SHARE)
         weight = share**-self.config.class_balance
         self.register_buffer('class_weight', weight / (weight * share).sum() * share.sum())
-        coarse = torch.tensor([[float(c.nav7 == g) for g in NAV7_ID.values()] for c in CLASSES])
+        coarse = torch.from_numpy(nav7_table()[: len(CLASSES)]).long()
+        coarse = nn.functional.one_hot(coarse, len(NAV7_ID)).float()
         self.register_buffer('coarse', coarse, persistent=False)
         self.validation: dict[str, list[torch.Tensor]] = {}
         if self.config.labels_only:
