@@ -254,8 +254,9 @@ def test_export_refuses_a_file_that_is_no_checkpoint(tmp_path):
         export.export(path, tmp_path)
 
 
-def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatch):
-    """The proof must be able to fail: an engine that is 1 % off is caught."""
+@pytest.mark.parametrize('factor', [1.01, np.nan])
+def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatch, factor):
+    """The proof must be able to fail: engines that are 1 % off or say NaN are caught."""
     real = export.load_engine
 
     class Off:
@@ -264,7 +265,7 @@ def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatc
 
         def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
             out = self.engine.run(image)
-            return out | {'depth': out['depth'] * np.float32(1.01)}
+            return out | {'depth': out['depth'] * np.float32(factor)}
 
         def close(self) -> None:
             self.engine.close()
