@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -23,8 +27,6 @@ POINT = np.dtype(
 rgb: the bits of (r << 16 | g << 8 | b) in a float32, as PCL packs colours.
 label: Cityscapes train id, 255 = unlabelled. confidence: 0..255 as in Prediction."""
 
-_FLOATS = POINT.itemsize // 4
-
 
 def points(
     prediction: Prediction, rgb: np.ndarray | None, out: np.ndarray | None = None
@@ -40,30 +42,42 @@ def points(
         raise BadCameraError(
             'a point cloud needs a calibrated camera: give its intrinsics or its field of view'
         )
-    cloud = _buffer(prediction.camera, out)
-    height, width = cloud.shape
-    floats = cloud.view(np.float32).reshape(height, width, _FLOATS)
-    depth_m = prediction.depth_m
-    fill_positions(
-        floats, prediction.camera, np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan))
-    )
-    words = floats.view(np.uint32)
-    words[..., 3] = 0 if rgb is None else packed_rgb(rgb)
-    label, confidence = prediction.label_id, prediction.confidence
-    cloud['label'] = UNLABELLED if label is None else label
-    cloud['confidence'] = 255 if confidence is None else confidence
-    return cloud
+    z = finite_or_nan(prediction.depth_m)
+    colors = np.zeros_like(z) if rgb is None else packed_rgb(rgb).view(np.float32)
+    words = [*position_planes(prediction.camera, z), colors, _packed_bytes(prediction)]
+    return interleaved(words, POINT, out)
 
 
-def fill_positions(out: np.ndarray, camera: Camera, z: np.ndarray) -> None:
-    """Write x, y and z of (h, w) float32 depths `z` into the first words of (h, w, n) float32."""
-    rays = camera.rays()
-    origin_m = (camera.origin_x_m, camera.origin_y_m)
-    for axis in (0, 1):  # one broadcast product over both axes would take five times as long
-        np.multiply(rays[..., axis], z, out=out[..., axis])
-        if origin_m[axis]:
-            out[..., axis] += np.float32(origin_m[axis])
-    out[..., 2] = z
+def finite_or_nan(depth_m: np.ndarray) -> np.ndarray:
+    """Return the depths with NaN in the place of infinity, four times as fast as by a mask."""
+    with np.errstate(invalid='ignore'):
+        found: np.ndarray = depth_m * 0 + depth_m
+    return found
+
+
+def position_planes(camera: Camera, z: np.ndarray) -> list[np.ndarray]:
+    """Return x, y and z, each (h, w) float32, of depths `z`, (h, w) float32, in metres."""
+    planes = [ray * z for ray in _ray_planes(camera)]
+    for plane, origin_m in zip(planes, (camera.origin_x_m, camera.origin_y_m), strict=True):
+        if origin_m:
+            plane += np.float32(origin_m)
+    return [*planes, z]
+
+
+def interleaved(
+    planes: Sequence[np.ndarray], dtype: np.dtype[Any], out: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the (h, w) structured array whose words are these planes, each (h, w) float32.
+
+    OpenCV copies the bits; NumPy takes twice as long for a column of every fifth word.
+    `out`: an array that an earlier call returned, to be overwritten; ignored if it does not fit.
+    """
+    hw = planes[0].shape
+    if out is not None and out.shape == hw and out.dtype == dtype:
+        cv2.merge(planes, out.view(np.float32).reshape(*hw, len(planes)))
+        return out
+    merged: np.ndarray = cv2.merge(planes)
+    return merged.view(dtype)[..., 0]
 
 
 def packed_rgb(rgb: np.ndarray) -> np.ndarray:
@@ -84,7 +98,19 @@ def finite_points(cloud: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _buffer(camera: Camera, out: np.ndarray | None) -> np.ndarray:
-    if out is not None and out.shape == camera.size_hw and out.dtype == POINT:
-        return out
-    return np.zeros(camera.size_hw, POINT)
+def _packed_bytes(prediction: Prediction) -> np.ndarray:
+    """Return label and confidence as the first two bytes of an (h, w) float32."""
+    hw = prediction.depth_m.shape
+    label, confidence = prediction.label_id, prediction.confidence
+    label = np.full(hw, UNLABELLED, np.uint8) if label is None else label
+    confidence = np.full(hw, 255, np.uint8) if confidence is None else confidence
+    none = np.zeros(hw, np.uint8)
+    packed: np.ndarray = cv2.merge([label, confidence, none, none]).view(np.float32)[..., 0]
+    return packed
+
+
+@lru_cache(maxsize=16)
+def _ray_planes(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Return x/z and y/z of every pixel, each (h, w) float32 and contiguous."""
+    rays = camera.rays()
+    return np.ascontiguousarray(rays[..., 0]), np.ascontiguousarray(rays[..., 1])

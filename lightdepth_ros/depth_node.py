@@ -50,6 +50,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._inputs: list[Any] = []
         self._bond: Any = None
         self._label_infos: list[Any] = []
+        self._seldom = topics.Seldom()
         self._complaint = ''
         self.loading = False
         """Whether a model is being loaded; true at the end if that was cut short."""
@@ -86,8 +87,11 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._complaint = ''
         for camera in self._config.cameras:
             transport = self._config.image_transport
-            self._streams.append(topics.open_stream(self, camera, transport, self._voice))
-            self._label_infos.append(topics.open_label_info(self, camera, self._voice))
+            self._streams.append(
+                topics.open_stream(self, camera, transport, self._voice, self._seldom)
+            )
+            info = topics.open_label_info(self, camera, self._voice, self._seldom)
+            self._label_infos.append(info)
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
@@ -219,6 +223,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self.get_logger().error(text)
 
     def _report_health(self) -> None:
+        self._seldom.open()
         worker = self._worker
         if worker is not None and not worker.alive:
             raise InferenceDiedError('the inference thread ended; its traceback is above')

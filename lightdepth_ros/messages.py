@@ -11,9 +11,10 @@ from __future__ import annotations
 import array
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from lightdepth_ros.camera import Camera
@@ -41,6 +42,8 @@ except ImportError:  # `lightdepth bag` needs no ROS
     )
 
 POINT_FIELD_TYPE = {'f4': PointField.FLOAT32, 'u1': PointField.UINT8, 'u4': PointField.UINT32}
+MAX_MM_IMAGE_M = 65.5355
+"""Depths beyond this have no 16-bit number of millimetres."""
 OUTPUT_DTYPE: dict[str, np.dtype[Any]] = {
     '32FC1': np.dtype(np.float32),
     '16UC1': np.dtype(np.uint16),
@@ -91,9 +94,10 @@ def depth_to_mm_image(depth_m: np.ndarray, header: Header) -> Image:
 
     Depths beyond 65.535 m do not fit and become 0 too.
     """
-    mm = np.rint(depth_m * np.float32(1000))
-    fits = (mm >= 1) & (mm <= 65535)
-    return _image(np.where(fits, mm, 0).astype(np.uint16), '16UC1', header)
+    near_m = cv2.threshold(depth_m, MAX_MM_IMAGE_M, 0, cv2.THRESH_TOZERO_INV)[1]
+    # Conversion rounds; NaN and -Inf become the least number there is, which is 0.
+    mm = cv2.multiply(near_m, 1000.0, dtype=cv2.CV_16U)  # type: ignore[call-overload]
+    return _image(mm, '16UC1', header)
 
 
 def mono_to_image(values: np.ndarray, header: Header) -> Image:
@@ -156,6 +160,31 @@ def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
     )
     _fill(msg.data, rows)
     return msg
+
+
+class CloudMessage:
+    """A PointCloud2 that is written in place from frame to frame: its bytes are not copied.
+
+    Whoever keeps the message keeps the next frame's; publishing one copies it.
+    """
+
+    def __init__(self) -> None:
+        self._msg: Any = None
+        self._points: np.ndarray | None = None
+
+    def fill(self, make: Callable[[np.ndarray | None], np.ndarray], header: Header) -> PointCloud2:
+        """Return the message with the cloud that `make` gives.
+
+        make: called with an (h, w) structured array to overwrite, which lies in the message, or
+        None; returns that array, or a new one if it does not fit.
+        """
+        points = make(self._points)
+        if points is self._points:
+            self._msg.header = header
+        else:
+            self._msg = points_to_cloud(points, header)
+            self._points = np.frombuffer(self._msg.data, points.dtype).reshape(points.shape)
+        return self._msg
 
 
 def cloud_to_points(msg: PointCloud2) -> np.ndarray:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID
-from lightdepth_ros.cloud import fill_positions
+from lightdepth_ros.cloud import finite_or_nan, interleaved, position_planes
 from lightdepth_ros.prediction import Prediction
 
 POSITION = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4')])
@@ -30,30 +30,36 @@ def class_mask(names: Iterable[str]) -> np.ndarray:
     return mask
 
 
-def obstacle_points(prediction: Prediction, passable: np.ndarray) -> np.ndarray:
+def obstacle_points(
+    prediction: Prediction, passable: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
     """Return the (h, w) POSITION of a prediction without where one may drive.
 
     passable: (256,) bool by label id; x y z are NaN there, and where the depth is not finite.
     Pixels without a label stay: what is not known to be ground may be an obstacle.
+    `out`: as in cloud.points.
     """
-    depth_m = prediction.depth_m
-    z = np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan))
-    return _positions(prediction, z, passable)
+    return _positions(prediction, finite_or_nan(prediction.depth_m), passable, out)
 
 
-def clearing_points(prediction: Prediction, far_m: float, ignored: np.ndarray) -> np.ndarray:
+def clearing_points(
+    prediction: Prediction, far_m: float, ignored: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
     """Return the (h, w) POSITION of a prediction, with points where it sees infinitely far.
 
     Pixels of depth +Inf get the point of their ray at depth `far_m`; unknown pixels and those
     nearer than the range are NaN, and so are the classes `ignored`, (256,) bool by label id.
+    `out`: as in cloud.points.
     """
-    depth_m = prediction.depth_m
-    z = np.where(np.isposinf(depth_m), np.float32(far_m), depth_m)
-    z[np.isneginf(z)] = np.nan
-    return _positions(prediction, z, ignored)
+    z = prediction.depth_m.copy()
+    np.putmask(z, z == np.inf, far_m)
+    np.putmask(z, z == -np.inf, np.nan)
+    return _positions(prediction, z, ignored, out)
 
 
-def _positions(prediction: Prediction, z: np.ndarray, without: np.ndarray) -> np.ndarray:
+def _positions(
+    prediction: Prediction, z: np.ndarray, without: np.ndarray, out: np.ndarray | None
+) -> np.ndarray:
     """Return the (h, w) POSITION at depths `z`, (h, w) float32, without some classes.
 
     The prediction has a camera: there is no cloud otherwise.
@@ -63,6 +69,4 @@ def _positions(prediction: Prediction, z: np.ndarray, without: np.ndarray) -> np
         # A sum with NaN is three times as fast as writing NaN where a mask says so.
         unknown = np.where(without, np.float32(np.nan), np.float32(0))
         z += cv2.LUT(np.ascontiguousarray(prediction.label_id), unknown)
-    positions = np.empty((*z.shape, 3), np.float32)
-    fill_positions(positions, prediction.camera, z)
-    return positions.view(POSITION)[..., 0]
+    return interleaved(position_planes(prediction.camera, z), POSITION, out)

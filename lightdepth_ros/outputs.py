@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
@@ -20,16 +19,25 @@ from lightdepth_ros.prediction import Prediction
 
 
 class Result:
-    """One frame's outputs with the header of its image; what several messages share is made
-    once."""
+    """One frame's outputs with the header of its image.
+
+    clouds: by topic, the messages that are written again and again; the caller keeps them from
+    frame to frame.
+    """
 
     def __init__(
-        self, prediction: Prediction, rgb: np.ndarray | None, header: Any, config: NodeConfig
+        self,
+        prediction: Prediction,
+        rgb: np.ndarray | None,
+        header: Any,
+        config: NodeConfig,
+        clouds: dict[str, messages.CloudMessage],
     ) -> None:
         self.prediction = prediction
         self.header = header
         self.config = config
         self._rgb = rgb
+        self._clouds = clouds
 
     @property
     def rgb(self) -> np.ndarray:
@@ -49,10 +57,10 @@ class Result:
         assert self.prediction.confidence is not None
         return self.prediction.confidence
 
-    @cached_property
-    def points(self) -> np.ndarray:
-        """(h, w) cloud.POINT; only for outputs that need a camera."""
-        return points(self.prediction, self._rgb)
+    def cloud(self, topic: str, make: Callable[[np.ndarray | None], np.ndarray]) -> Any:
+        """Return the PointCloud2 of a topic; make: see messages.CloudMessage.fill."""
+        message = self._clouds.setdefault(topic, messages.CloudMessage())
+        return message.fill(make, self.header)
 
 
 class Output(NamedTuple):
@@ -106,7 +114,7 @@ def _label_color(result: Result) -> Any:
 
 
 def _points(result: Result) -> Any:
-    return messages.points_to_cloud(result.points, result.header)
+    return result.cloud('points', lambda out: points(result.prediction, result.rgb, out))
 
 
 def _depth_mm(result: Result) -> Any:
@@ -122,17 +130,17 @@ def _confidence(result: Result) -> Any:
 
 
 def _obstacles(result: Result) -> Any:
-    config = result.config
+    config, prediction = result.config, result.prediction
     passable = class_mask((*config.classes_ground, *config.classes_ignore))
-    return messages.points_to_cloud(obstacle_points(result.prediction, passable), result.header)
+    return result.cloud('points_obstacles', lambda out: obstacle_points(prediction, passable, out))
 
 
 def _clearing(result: Result) -> Any:
-    config = result.config
-    cloud = clearing_points(
-        result.prediction, config.max_range_m, class_mask(config.classes_ignore)
+    config, prediction = result.config, result.prediction
+    ignored, far_m = class_mask(config.classes_ignore), config.max_range_m
+    return result.cloud(
+        'points_clearing', lambda out: clearing_points(prediction, far_m, ignored, out)
     )
-    return messages.points_to_cloud(cloud, result.header)
 
 
 IMAGE = 'sensor_msgs/msg/Image'

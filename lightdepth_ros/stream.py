@@ -15,7 +15,7 @@ from lightdepth_ros.calibration import Calibration, NoCameraInfoYetError
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.counters import FrameCounters
 from lightdepth_ros.errors import BadCameraError, BadImageError, EngineError, LightdepthError
-from lightdepth_ros.messages import check_image, image_to_rgb
+from lightdepth_ros.messages import CloudMessage, check_image, image_to_rgb
 from lightdepth_ros.outputs import OUTPUTS, Output, Result, needed
 from lightdepth_ros.pacing import RateLimit
 from lightdepth_ros.pipeline import Pipeline
@@ -80,6 +80,8 @@ class Stream:
         self.temporal = TemporalFilter()
         self._limit = RateLimit(0.0)
         self._limit_hz = 0.0
+        self._clouds: dict[str, CloudMessage] = {}
+        self._seen: tuple[tuple[int, int], tuple[int, int]] | None = None
         self._active_since_s = time.perf_counter()
 
     @property
@@ -148,7 +150,7 @@ class Stream:
         self._tell_strange_lens(frame.prediction, pipeline)
         header = waiting.msg.header
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
-        result = Result(prediction, frame.rgb, header, pipeline.config)
+        result = Result(prediction, frame.rgb, header, pipeline.config, self._clouds)
         for output in wanted:
             self.publishers[output.topic].publish(output.build(result))
         return self._count_published(waiting, frame.timings_ms['engine'])
@@ -203,8 +205,9 @@ class Stream:
 
     def _tell_lost_view(self, size_hw: tuple[int, int], pipeline: Pipeline) -> None:
         config = pipeline.config
-        if config.fit != 'crop':
+        if config.fit != 'crop' or self._seen == (size_hw, config.input_hw):
             return
+        self._seen = size_hw, config.input_hw
         divisor = pipeline.perception.engine.contract.divisor
         crop = plan(size_hw, config.input_hw, 'crop', divisor).crop
         lost = 1 - crop.width * crop.height / math.prod(size_hw)

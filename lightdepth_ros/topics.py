@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
@@ -77,6 +79,29 @@ OVERRIDABLE = QoSOverridingOptions(
 )
 
 
+SELDOM_S = 0.02
+
+
+class Seldom(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]  # rclpy has no types
+    """Callbacks that may wait a second: those of QoS mismatches, two for each publisher.
+
+    rclpy's executor asks every one of them for news after every message, a seventh of what it
+    costs to listen to a camera. It passes over those that may not execute, and their news wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until_s = 0.0
+
+    def open(self) -> None:
+        """Let the callbacks execute for the next SELDOM_S seconds."""
+        self._until_s = time.monotonic() + SELDOM_S
+
+    def can_execute(self, entity: Any) -> bool:
+        """See rclpy."""
+        return time.monotonic() < self._until_s and bool(super().can_execute(entity))
+
+
 class OpenPublisher:
     """A publisher that falls silent, instead of raising, once ROS is being shut down."""
 
@@ -121,10 +146,13 @@ class _QuietNode:
         return OpenPublisher(self._node.create_publisher(*arguments), self._node.context.ok)
 
 
-def open_stream(node: LifecycleNode, camera: str, transport: str, voice: Voice) -> Stream:
+def open_stream(
+    node: LifecycleNode, camera: str, transport: str, voice: Voice, seldom: Seldom
+) -> Stream:
     """Create the publishers of a camera and return its stream.
 
     camera: the namespace of its topics below the node's; '' = none. transport: key of INPUTS.
+    seldom: where the callbacks of QoS mismatches wait.
     """
     prefix = f'{camera}/' if camera else ''
     suffix, _, image_type = INPUTS[transport]
@@ -133,7 +161,7 @@ def open_stream(node: LifecycleNode, camera: str, transport: str, voice: Voice) 
     for output in OUTPUTS:
         topic = prefix + output.topic
         message_type = MESSAGE_TYPES[output.message_type]
-        publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches, voice)
+        publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches, voice, seldom)
         publishers[output.topic] = OpenPublisher(publisher, node.context.ok)
     name = node.get_fully_qualified_name()
     return Stream(
@@ -155,11 +183,11 @@ def close_stream(node: LifecycleNode, stream: Stream) -> None:
             node.destroy_lifecycle_publisher(publisher.publisher)
 
 
-def open_label_info(node: LifecycleNode, camera: str, voice: Voice) -> Any:
+def open_label_info(node: LifecycleNode, camera: str, voice: Voice, seldom: Seldom) -> Any:
     """Create the latched publisher of the class names; `label_info` makes its message."""
     topic = f'{camera}/semantic/label_info' if camera else 'semantic/label_info'
     message_type = String if vision_msgs is None else vision_msgs.LabelInfo
-    return _open_publisher(node, message_type, topic, LATCHED, {}, voice)
+    return _open_publisher(node, message_type, topic, LATCHED, {}, voice, seldom)
 
 
 def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
@@ -238,12 +266,14 @@ def _open_publisher(
     qos: QoSProfile,
     noted: dict[str, str],
     voice: Voice,
+    seldom: Seldom,
 ) -> Any:
     on_incompatible = _noting(node.resolve_topic_name(topic), True, noted, voice)
     return node.create_lifecycle_publisher(
         message_type,
         topic,
         qos,
+        callback_group=seldom,
         qos_overriding_options=OVERRIDABLE,
         event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible),
     )

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 
-from tools.bench_node import MAX_CPU_SHARE, Fixed, cost
+from tools.bench_node import MAX_CPU_SHARE, Fixed, cost, median_cost
 from tools.soak_node import FRAME
 from tools.soak_watch import Sample
 
@@ -42,3 +44,14 @@ def test_engine_and_frames_before_and_after_are_left_out():
     assert not found.ok
     assert cost('x', sample(0, 0), sample(10, 0.4), frames, 30, Fixed(), 3.0).ok
     assert not cost('x', sample(0, 0), sample(10, 0.4), frames, 30, Fixed(), 1.5).ok
+
+
+def test_of_several_starts_the_medians_are_kept_and_the_clock_from_least_to_most():
+    frames = np.zeros(32, FRAME)
+    frames['at_s'] = np.linspace(0.1, 9.9, 32)
+    one = cost('x', sample(0.0, 0.0), sample(10.0, 1.0), frames, 30, Fixed(), 3.0)
+    starts = [dataclasses.replace(one, added_ms=ms, cpu_share=ms / 10) for ms in (3.5, 2.0, 2.5)]
+    found = median_cost(starts)
+    assert (found.name, found.added_ms, found.cpu_share) == ('x', 2.5, 0.25)
+    assert found.added_range_ms == (2.0, 3.5)
+    assert found.rate_hz == one.rate_hz

@@ -34,11 +34,18 @@ def test_depth_message_keeps_metres_and_special_values():
 
 def test_millimetre_message_turns_all_special_values_and_what_does_not_fit_into_zero():
     depth_m = np.array([[1.5, np.nan, np.inf, -np.inf, 65.535, 65.536, 0.0004]], np.float32)
-    msg = messages.depth_to_mm_image(depth_m, HEADER)
-    assert msg.encoding == '16UC1'
-    np.testing.assert_array_equal(
-        messages.image_to_array(msg), np.array([[1500, 0, 0, 0, 65535, 0, 0]], np.uint16)
-    )
+    expected = np.array([[1500, 0, 0, 0, 65535, 0, 0]], np.uint16)
+    for times in (1, 40):  # OpenCV takes short rows one by one, long ones many at a time
+        msg = messages.depth_to_mm_image(np.tile(depth_m, (3, times)), HEADER)
+        assert msg.encoding == '16UC1'
+        found = messages.image_to_array(msg)
+        np.testing.assert_array_equal(found, np.tile(expected, (3, times)))
+
+
+def test_millimetres_are_rounded():
+    depth_m = np.random.default_rng(0).uniform(0, 65, (50, 60)).astype(np.float32)
+    found = messages.image_to_array(messages.depth_to_mm_image(depth_m, HEADER))
+    np.testing.assert_array_equal(found, np.rint(depth_m.astype(np.float64) * 1000))
 
 
 def test_rgb_and_mono_messages_read_back_as_they_were():
@@ -91,6 +98,24 @@ def test_cloud_message_names_its_fields_and_reads_back():
     assert fields['rgb'] == (12, PointField.FLOAT32, 1)
     assert fields['label'] == (16, PointField.UINT8, 1)
     assert np.array_equal(messages.cloud_to_points(msg), points)
+
+
+def test_a_cloud_message_is_written_in_place_until_its_size_changes():
+    message, other = messages.CloudMessage(), Header(frame_id='later')
+    camera = Camera(3, 2, 10.0, 10.0, 1.0, 0.5)
+
+    def seen(value_m: float) -> Prediction:
+        return Prediction(np.full((2, 3), value_m, np.float32), None, None, camera)
+
+    first = message.fill(lambda out: points(seen(4.0), None, out), HEADER)
+    assert np.array_equal(messages.cloud_to_points(first), points(seen(4.0), None))
+    second = message.fill(lambda out: points(seen(9.0), None, out), other)
+    assert second is first
+    assert second.header == other
+    assert np.array_equal(messages.cloud_to_points(second), points(seen(9.0), None))
+    third = message.fill(lambda _: np.zeros((5, 4), POINT), HEADER)
+    assert (third.height, third.width, len(third.data)) == (5, 4, 20 * POINT.itemsize)
+    assert np.array_equal(messages.cloud_to_points(second), points(seen(9.0), None))
 
 
 def test_list_of_points_becomes_a_cloud_of_one_row():

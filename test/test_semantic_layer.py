@@ -77,7 +77,7 @@ def published(prediction: Prediction) -> dict[str, Any]:
     header = Header(frame_id='camera_optical')
     header.stamp.sec, header.stamp.nanosec = 12, 345
     rgb = np.zeros((16, 24, 3), np.uint8)
-    result = Result(prediction, rgb, header, NodeConfig())
+    result = Result(prediction, rgb, header, NodeConfig(), {})
     return {output.topic: output.build(result) for output in OUTPUTS}
 
 

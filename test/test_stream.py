@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One camera's way through the node, without ROS: values, laziness, honesty, exact counts."""
 
+import copy
 import dataclasses
 import time
 
@@ -39,7 +40,7 @@ class FakePublisher:
         return self.listeners
 
     def publish(self, msg) -> None:
-        self.sent.append(msg)
+        self.sent.append(copy.deepcopy(msg))  # clouds are written into the same message again
 
 
 class CountingEngine:
