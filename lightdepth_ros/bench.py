@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ from lightdepth_ros.golden import golden_image
 from lightdepth_ros.perception import OUTPUTS, Perception
 
 WARM_UP = 5
+PAUSE_S = 1 / 30
+"""Before each turn, as between the images of a camera: threads fall asleep, caches get cold."""
+IN_A_ROW = 5
+"""Images after the first one in each turn."""
 Runner = Callable[[], object]
 
 
@@ -54,25 +58,38 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """How long each image took: the first after a pause, and those that followed at once."""
+
+    paced: list[float] = field(default_factory=list)
+    in_a_row: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Times:
-    """Milliseconds of one case over all rounds. best_ms: what a busy machine disturbs least."""
+    """Milliseconds of one case over all rounds, for images in a row but for the last one.
+
+    best_ms: what a busy machine disturbs least. paced_ms: median of the first image after a pause.
+    """
 
     best_ms: float
     median_ms: float
     p95_ms: float
     p99_ms: float
     images_s: float
+    paced_ms: float
 
     @classmethod
-    def of(cls, seconds: list[float]) -> Times:
+    def of(cls, seconds: Seconds) -> Times:
         """Sum up durations."""
-        ms = np.array(seconds) * 1e3
+        ms = np.array(seconds.in_a_row) * 1e3
         return cls(
             float(ms.min()),
             float(np.median(ms)),
             float(np.percentile(ms, 95)),
             float(np.percentile(ms, 99)),
             float(1e3 / ms.mean()),
+            float(np.median(seconds.paced) * 1e3),
         )
 
 
@@ -99,21 +116,35 @@ def runner(case: Case) -> tuple[Runner, Callable[[], None]]:
 
 
 def interleave(
-    runners: dict[str, Runner], rounds: int, advance: Callable[[], None] = lambda: None
-) -> dict[str, list[float]]:
-    """Return the seconds each runner took in each round; every round has an order of its own."""
+    runners: dict[str, Runner],
+    rounds: int,
+    advance: Callable[[], None] = lambda: None,
+    pause_s: float = PAUSE_S,
+) -> dict[str, Seconds]:
+    """Return the seconds each runner took in each round; every round has an order of its own.
+
+    In its turn a runner waits `pause_s`, runs once, and then IN_A_ROW times more.
+    """
     order = list(runners)
     shuffle = random.Random(0).shuffle
-    seconds: dict[str, list[float]] = {name: [] for name in order}
+    seconds = {name: Seconds() for name in order}
     for index in range(WARM_UP + rounds):
         shuffle(order)
         for name in order:
-            started = time.perf_counter()
-            runners[name]()
+            time.sleep(pause_s)
+            took = [timed(runners[name]) for _ in range(1 + IN_A_ROW)]
             if index >= WARM_UP:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].paced.append(took[0])
+                seconds[name].in_a_row.extend(took[1:])
         advance()
     return seconds
+
+
+def timed(run: Runner) -> float:
+    """Return the seconds that `run()` takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def ceiling_runners(threads: Iterable[int]) -> dict[str, Runner]:

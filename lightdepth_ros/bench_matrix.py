@@ -96,6 +96,7 @@ def measure(matrix: Matrix, command: str, console: Console) -> Report:
             name=case.name, exit=case.exit, backend=case.backend, precision=case.computes,
             threads=case.threads, input_hw=case.input_hw, **asdict(times[title]),
             ratio=times[title].median_ms / times[reference.title].median_ms,
+            paced_ratio=times[title].paced_ms / times[reference.title].paced_ms,
             **_cost_columns(costs[case], times[title], rates, case.threads),
             first_s=starts.get(title, {}).get('first_s'),
             memory_mib=starts.get(title, {}).get('memory_mib'),

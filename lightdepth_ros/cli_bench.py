@@ -34,7 +34,9 @@ DESCRIPTION = """\
 Time every exit with every engine, precision and thread count that works here.
 
 All cases run in turns, round by round, each round in another order: on a busy machine the
-milliseconds wander, their ratios hardly do. `of matmul` is the share of the machine's own
+milliseconds wander, their ratios hardly do. In its turn a case waits for 33 ms, as between the
+images of a camera, runs once (`30 Hz`: its threads were asleep, caches are cold), and then five
+times in a row (all other columns). `of matmul` is the share of the machine's own
 float32 matrix product that a network reaches (more than 100 % is possible in bf16 and int8),
 `of copy` the share of its memory bandwidth, both measured in the same rounds with as many
 threads. `start s` is import to first prediction and `MiB` resident memory, in a new process.
@@ -42,13 +44,13 @@ threads. `start s` is import to first prediction and `MiB` resident memory, in a
 
 EXAMPLES = """\
 examples:
-  lightdepth bench                              about a minute on two cores
+  lightdepth bench                              two minutes on two cores
   lightdepth bench --exit L --backend openvino --threads 1 2 4
   lightdepth bench --peers --plot chart.svg     beside the networks the paper compares itself
                                                 with (needs a checkout and PyTorch)
 """
 
-TABLE_WIDTH = 180
+TABLE_WIDTH = 200
 """Columns that the table needs; a narrower terminal wraps its lines, which beats cut words."""
 
 

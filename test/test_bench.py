@@ -16,7 +16,7 @@ import pytest
 from tiny_model import make_tiny_model
 
 from lightdepth_ros import bench, bench_matrix, bench_start, cli, cli_bench
-from lightdepth_ros.bench import Case, Times, ceiling_rate, interleave, shares
+from lightdepth_ros.bench import Case, Seconds, Times, ceiling_rate, interleave, shares
 from lightdepth_ros.bench_cost import COPY_BYTES, Cost, memory_copy, network_cost
 from lightdepth_ros.bench_matrix import Matrix, Peer, own_cases, reference_case
 from lightdepth_ros.bench_plot import write_chart
@@ -44,7 +44,8 @@ def row(ratio: float, **change) -> Row:
     usual = Row(
         name='plain', exit='L', backend='onnxruntime', precision='fp32', threads=1,
         input_hw=(320, 480), best_ms=9 * ratio, median_ms=10 * ratio, p95_ms=11 * ratio,
-        p99_ms=12 * ratio, images_s=100 / ratio, ratio=ratio,
+        p99_ms=12 * ratio, images_s=100 / ratio, paced_ms=14 * ratio,
+        ratio=ratio, paced_ratio=1.4 * ratio,
     )  # fmt: skip
     return dataclasses.replace(usual, **change)
 
@@ -71,42 +72,58 @@ def report(*rows: Row, **change) -> Report:
 
 
 def test_times_are_median_percentiles_and_rate():
-    times = Times.of([0.001 * i for i in range(1, 101)])
+    times = Times.of(Seconds([0.2, 0.3, 0.9], [0.001 * i for i in range(1, 101)]))
     assert times.best_ms == pytest.approx(1.0)
     assert times.median_ms == pytest.approx(50.5)
     assert times.p95_ms == pytest.approx(95.05)
     assert times.p99_ms == pytest.approx(99.01)
     assert times.images_s == pytest.approx(1000 / 50.5)
+    assert times.paced_ms == pytest.approx(300)
 
 
-def test_every_round_runs_every_case_once_in_changing_order():
+def test_every_round_gives_every_case_one_turn_in_changing_order():
     ran: list[str] = []
     names = ['a', 'b', 'c', 'd']
-    rounds = 12
-    seconds = interleave({n: (lambda n=n: ran.append(n)) for n in names}, rounds)
-    per_round = [ran[i : i + 4] for i in range(0, len(ran), 4)]
+    rounds, turn = 12, 1 + bench.IN_A_ROW
+    seconds = interleave({n: (lambda n=n: ran.append(n)) for n in names}, rounds, pause_s=0.0)
+    turns = [ran[i : i + turn] for i in range(0, len(ran), turn)]
+    assert all(len(set(t)) == 1 for t in turns)
+    per_round = [[t[0] for t in turns[i : i + 4]] for i in range(0, len(turns), 4)]
     assert len(per_round) == bench.WARM_UP + rounds
     assert all(sorted(r) == names for r in per_round)
     assert len({tuple(r) for r in per_round}) > 4
-    assert {len(s) for s in seconds.values()} == {rounds}
+    assert {len(s.paced) for s in seconds.values()} == {rounds}
+    assert {len(s.in_a_row) for s in seconds.values()} == {rounds * bench.IN_A_ROW}
 
 
 def test_durations_belong_to_the_case_that_took_them(monkeypatch):
     clock = [0.0]
+    awake = [False]
+
+    def sleep(seconds: float) -> None:
+        assert seconds == bench.PAUSE_S
+        awake[0] = False
+
     monkeypatch.setattr(bench.time, 'perf_counter', lambda: clock[0])
+    monkeypatch.setattr(bench.time, 'sleep', sleep)
 
     def take(seconds: float):
         def work() -> None:
-            clock[0] += seconds
+            clock[0] += seconds if awake[0] else 1.0
+            awake[0] = True
 
         return work
 
     seconds = interleave({'slow': take(0.25), 'fast': take(0.125)}, 5)
-    assert seconds == {'slow': [0.25] * 5, 'fast': [0.125] * 5}
+    in_a_row = 5 * bench.IN_A_ROW
+    assert seconds == {
+        'slow': Seconds([1.0] * 5, [0.25] * in_a_row),
+        'fast': Seconds([1.0] * 5, [0.125] * in_a_row),
+    }
 
 
 def test_shares_of_the_ceilings():
-    times = Times(best_ms=9.0, median_ms=10.0, p95_ms=11, p99_ms=12, images_s=100)
+    times = Times(best_ms=9.0, median_ms=10.0, p95_ms=11, p99_ms=12, images_s=100, paced_ms=13)
     # 0.5 GMAC are 1 GFLOP; in 10 ms that is 100 GFLOP/s. 20 MB in 10 ms are 2 GB/s.
     found = shares(
         Cost(gmac=0.5, mbyte=20, nodes=3), times, {'matmul 2t': 200, 'copy 2t': 8, 'copy 1t': 1}, 2
@@ -116,7 +133,7 @@ def test_shares_of_the_ceilings():
 
 
 def test_ceiling_rates_are_flops_and_bytes_both_ways():
-    times = Times(best_ms=1.0, median_ms=20.0, p95_ms=0, p99_ms=0, images_s=0)
+    times = Times(best_ms=1.0, median_ms=20.0, p95_ms=0, p99_ms=0, images_s=0, paced_ms=0)
     assert ceiling_rate('matmul 1t', times) == pytest.approx(2 * 1024**3 / 0.020 / 1e9)
     assert ceiling_rate('copy 1t', times) == pytest.approx(2 * COPY_BYTES / 0.020 / 1e9)
 

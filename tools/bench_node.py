@@ -42,6 +42,8 @@ from tools.soak_operator import OUTPUT_TYPES, Operator
 from tools.soak_watch import Sample, sample
 
 WARM_UP_S = 3.0
+TABLE_WIDTH = 150
+"""Columns that the table needs; a narrower terminal wraps its lines, which beats cut words."""
 MAX_CPU_SHARE = 0.25
 """Of one core, at 30 Hz with all outputs, engine not counted."""
 RESTING, IDLE = 'no camera', 'nothing'
@@ -271,7 +273,9 @@ def main() -> int:
         f'node at 640x480, 30 Hz, onnxruntime, 1 thread, {len(starts)} starts; '
         f'{machine()}; {version()}'
     )
-    Console(highlight=False).print(table(costs, title))
+    console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)
+    console.print(table(costs, title))
     if args.json:
         numbers = {'title': title, 'costs': [dataclasses.asdict(c) for c in costs]}
         args.json.write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')

@@ -71,7 +71,8 @@ def folder(out: Path, student: str, seed: int) -> Path:
 
 
 def time_all(students: Sequence[str], seed: int, out: Path, rounds: int) -> dict[str, float]:
-    """Return the milliseconds of 'student exit', the median of `rounds` interleaved rounds.
+    """Return the milliseconds of 'student exit', the median of `rounds` interleaved rounds of
+    several images.
 
     The files of one seed are timed; how long they take does not depend on the weights.
     """

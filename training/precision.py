@@ -93,7 +93,9 @@ def weigh(cases: list[Case], data: str, protocol: Protocol, rounds: int) -> list
     for close in closers:
         close()
     return [
-        Weighed(case, rmse_m(case, data, protocol), statistics.median(seconds[case.title]))
+        Weighed(
+            case, rmse_m(case, data, protocol), statistics.median(seconds[case.title].in_a_row)
+        )
         for case in able
     ]
 
