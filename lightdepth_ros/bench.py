@@ -67,9 +67,10 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds of one case over all rounds, for images in a row but for the last one.
+    """Milliseconds of one case over all rounds.
 
-    best_ms: what a busy machine disturbs least. paced_ms: median of the first image after a pause.
+    best_ms: what a busy machine disturbs least. paced_ms: median of the first images after a
+    pause; everything else is of images in a row.
     """
 
     best_ms: float

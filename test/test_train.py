@@ -206,6 +206,9 @@ def test_checkpoint_without_its_configuration_is_not_resumed(tmp_path):
         ({'steps': 0}, 'steps is 0'),
         ({'crops': '100x96'}, 'multiples of 32'),
         ({'sources': 'kitti:much'}, 'NAME:WEIGHT'),
+        ({'sources': 'kitti:1,idd:-1'}, '0 or more'),
+        ({'sources': 'kitti:0'}, 'one above 0'),
+        ({'sources': 'kitti:nan'}, '0 or more'),
         ({'focal_min_px': 500.0, 'focal_max_px': 400.0}, 'focal_max_px'),
     ],
 )

@@ -226,6 +226,9 @@ def test_crops_of_a_size_come_from_sources_that_fill_it():
     tiny = {'narrow': [flat_sample(30, 40)], 'wide': [wide]}  # fills no size: is not left out
     stream = CropStream(tiny, config(sources='narrow:1,wide:1', crops='96x384,96x160'))
     np.testing.assert_allclose(stream.shares, [[0.5, 0.5], [0.5, 0.5]])
+    settings = config(sources='wide:0,narrow:3', crops='96x384,96x160')  # only the other one fills
+    stream = CropStream({'wide': [wide], 'narrow': [narrow]}, settings)
+    np.testing.assert_allclose(stream.shares, [[0, 1], [0, 1]])
 
 
 def test_a_shadow_darkens_one_part_and_leaves_another_as_it_is():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,6 +156,11 @@ class TrainConfig:
                 raise ConfigError(
                     f'source is {text!r}; write NAME:WEIGHT, as in kitti:4'
                 ) from error
+        values = weights.values()
+        if not all(0 <= value < math.inf for value in values) or not any(values):
+            raise ConfigError(
+                f'sources is {self.sources!r}; weights must be 0 or more, and one above 0'
+            )
         return weights
 
     def to_json(self) -> str:

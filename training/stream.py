@@ -90,13 +90,12 @@ def shares(sources: Mapping[str, Sequence[Sample]], config: TrainConfig) -> np.n
     for it; one whose pictures fill no size at all takes part in every size.
     """
     focal, sizes = (config.focal_min_px, config.focal_max_px), config.crop_sizes()
-    weights = config.source_weights()
-    filling = np.array(
-        [[augment.fills(sources[n][0], hw, focal) for hw in sizes] for n in weights]
-    )
+    names, weight = zip(*config.source_weights().items(), strict=True)
+    weights = np.array(weight)[:, None]
+    filling = np.array([[augment.fills(sources[n][0], hw, focal) for hw in sizes] for n in names])
     filling[~filling.any(axis=1)] = True
-    filling[:, ~filling.any(axis=0)] = True
-    wanted = (filling * np.array(list(weights.values()))[:, None]).T
+    filling[:, ~(filling * weights).any(axis=0)] = True
+    wanted = (filling * weights).T
     return wanted / wanted.sum(axis=1, keepdims=True)
 
 
