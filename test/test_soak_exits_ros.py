@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,3 +54,15 @@ def test_node_ends_with_zero_in_the_middle_of_its_work(models, ros_env, number):
         assert code == 0, node.log
         assert 'Traceback' not in node.log
         assert 'Fatal Python error' not in node.log
+
+
+@pytest.mark.parametrize('signal_number', [signal.SIGINT, signal.SIGTERM])
+def test_node_leaves_no_shared_memory_behind(models, ros_env, signal_number):
+    with NodeProcess(ros_env, model=models) as node:
+        node.wait_for('ready:')
+        mapped = Path(f'/proc/{node.pid}/maps').read_text()
+        segments = {Path(p) for p in re.findall(r'/dev/shm/fastrtps_[0-9a-f]{16}', mapped)}
+        assert segments
+        assert all(segment.exists() for segment in segments)
+        assert node.stop(signal_number)[0] == 0
+    assert not [segment.name for segment in segments if segment.exists()]
