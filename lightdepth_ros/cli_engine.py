@@ -17,7 +17,7 @@ from lightdepth_ros.cli_model_flags import contracts
 from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engine_cache import cache_dir, entries, prune
 from lightdepth_ros.engines import ENGINES, PRECISIONS, Report, probe
-from lightdepth_ros.engines.choose import remembered
+from lightdepth_ros.engines.choose import candidates, remembered
 from lightdepth_ros.errors import ConfigError, EngineError
 from lightdepth_ros.golden import load_checked
 
@@ -73,20 +73,20 @@ def run_check(args: argparse.Namespace, console: Console) -> int:
     """Compare; the exit code is 1 if a comparison failed or a named backend cannot run."""
     failed = False
     for path in contracts(args):
-        for backend in [args.backend] if args.backend else ENGINES:
+        for backend, precision in _to_check(args):
             try:
                 engine, verdict = load_checked(
                     path,
                     backend,
                     args.threads,
-                    precision=args.precision if args.backend else 'auto',
+                    precision=precision,
                     input_hw=args.input,
                     report=print,
                 )
             except EngineError as error:
                 if args.backend:
                     raise
-                print(f'{path.stem}: not here: {error}')
+                print(f'{path.stem}: {backend} {precision} not here: {error}')
                 continue
             engine.close()
             failed = failed or not verdict.passed
@@ -95,6 +95,11 @@ def run_check(args: argparse.Namespace, console: Console) -> int:
                 f'{word}[/] {path.stem}: {verdict.text}', highlight=False, soft_wrap=True
             )
     return int(failed)
+
+
+def _to_check(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Return (backend, precision): the named one, or everything that backend `auto` may take."""
+    return [(args.backend, args.precision)] if args.backend else candidates()
 
 
 def run_list(args: argparse.Namespace, console: Console) -> int:

@@ -21,12 +21,14 @@ REFERENCE = 'onnxruntime'
 class Bound(NamedTuple):
     """How far an engine may differ from ONNX Runtime in float32.
 
-    depth       relative difference of depth that 99 % of the pixels must stay below, 1 = 100 %.
+    typical     relative difference of depth that half of the pixels must stay below, 1 = 100 %.
+    depth       the same for 99 % of the pixels.
     worst       the same for every pixel.
     label       share of pixels whose label must be the same.
     confidence  difference of the 0..255 confidence that 99 % of the pixels must stay below.
     """
 
+    typical: float
     depth: float
     worst: float
     label: float
@@ -34,17 +36,20 @@ class Bound(NamedTuple):
 
 
 BOUNDS = {
-    'fp32': Bound(depth=0.001, worst=0.01, label=0.995, confidence=2.0),
-    'fp16': Bound(depth=0.005, worst=0.05, label=0.99, confidence=3.0),
-    'bf16': Bound(depth=0.03, worst=0.2, label=0.95, confidence=12.0),
-    'int8': Bound(depth=0.03, worst=0.2, label=0.95, confidence=12.0),
+    'fp32': Bound(typical=0.0005, depth=0.001, worst=0.01, label=0.995, confidence=2.0),
+    'fp16': Bound(typical=0.002, depth=0.005, worst=0.05, label=0.99, confidence=3.0),
+    'bf16': Bound(typical=0.015, depth=0.1, worst=0.3, label=0.95, confidence=12.0),
+    'int8': Bound(typical=0.015, depth=0.1, worst=0.3, label=0.95, confidence=12.0),
+    'int8+': Bound(typical=0.03, depth=0.2, worst=0.5, label=0.95, confidence=12.0),
 }
-"""By precision; int8 means a quantised file against the same file in ONNX Runtime.
+"""By precision; int8 means a quantised file against the same file in ONNX Runtime, int8+ the same
+with bf16 or fp16 where it is not quantised.
 
 A mantissa of 24, 11 or 8 bits rounds each sum by 6e-8, 5e-4 or 4e-3; layers and the exp of the
-depth head add that up, mostly averaging it out. A trained student was seen to differ by less than
-a third of these bounds; every real fault of such engines (wrong channel order, a stale file, a
-layer in the wrong type) is far outside."""
+depth head add that up, mostly averaging it out. The golden image is no photograph, and differs
+three times as much as one does. The shipped students differ by less than half of these bounds
+(test_golden.py, in fp32, bf16, int8 and int8+). Faults are outside: the image one pixel aside
+gives 0.039 typical and 0.29 depth, 5 % less depth 0.05, blue for red 0.56."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,8 @@ def compare(engine: Engine, reference: Engine, input_hw: tuple[int, int] | None 
     """
     image = golden_image(input_hw or engine.contract.input_hw)
     precision = str(getattr(engine, 'precision', 'fp32'))
-    if engine.contract.training.get('precision') == 'int8' and precision == 'fp32':
-        precision = 'int8'
+    if engine.contract.training.get('precision') == 'int8':
+        precision = 'int8' if precision == 'fp32' else 'int8+'
     try:
         found = engine.run(image)
     except EngineError as error:
@@ -110,20 +115,22 @@ def judge(
         return Verdict(False, f'{name}: depth is not finite everywhere')
     apart_m = np.abs(found['depth'] - truth['depth'])
     relative = apart_m / np.maximum(truth['depth'], 1e-6)
-    depth, worst = float(np.quantile(relative, 0.99)), float(relative.max())
+    typical, depth, worst = (float(np.quantile(relative, share)) for share in (0.5, 0.99, 1.0))
     label = float(np.mean(found['label'] == truth['label']))
     apart = np.abs(found['confidence'].astype(int) - truth['confidence'])
     confidence = float(np.quantile(apart, 0.99))
     passed = (
-        depth <= bound.depth
+        typical <= bound.typical
+        and depth <= bound.depth
         and worst <= bound.worst
         and label >= bound.label
         and confidence <= bound.confidence
     )
     return Verdict(
         passed,
-        f'{name} against {REFERENCE} on the golden frame: depth differs by {depth:.2%} for 99 % '
-        f'of the pixels (allowed {bound.depth:.2%}), {worst:.2%} at most ({bound.worst:.0%}); '
+        f'{name} against {REFERENCE} on the golden frame: depth differs by {typical:.2%} for half '
+        f'of the pixels (allowed {bound.typical:.2%}), {depth:.2%} for 99 % ({bound.depth:.1%}), '
+        f'{worst:.2%} at most ({bound.worst:.0%}); '
         f'{label:.2%} of the labels agree (needed {bound.label:.1%}); confidence differs by '
         f'{confidence:.0f} ({bound.confidence:.0f})',
     )

@@ -14,11 +14,12 @@ from broken_engine import (
 from tiny_model import make_tiny_model
 
 from lightdepth_ros import engines
+from lightdepth_ros.contract import shipped_contract
 from lightdepth_ros.engines import choose as choosing
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.engines.choose import choose, fastest
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.golden import BOUNDS, compare, golden_image, judge, load_checked
+from lightdepth_ros.golden import BOUNDS, Bound, compare, golden_image, judge, load_checked
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_engine_with_a_fault_is_refused_and_the_reason_named(tiny, fault):
 
 @pytest.mark.parametrize('precision', BOUNDS)
 def test_bound_of_each_precision_lets_its_rounding_pass_and_a_gross_fault_not(tiny, precision):
-    bits = {'fp32': 23, 'fp16': 10, 'bf16': 7, 'int8': 7}[precision]
+    bits = {'fp32': 23, 'fp16': 10, 'bf16': 7, 'int8': 7, 'int8+': 7}[precision]
     rng = np.random.default_rng(0)
 
     def rounding(found):  # as ten layers leave it
@@ -115,6 +116,48 @@ def test_backend_that_cannot_run_at_all_is_an_error_and_no_fallback(tiny, monkey
     put_in_place(monkeypatch, 'sound', load)
     with pytest.raises(EngineError, match='pip install sound'):
         load_checked(tiny, 'sound')
+
+
+@pytest.mark.parametrize(
+    ('quantised', 'precision', 'name'),
+    [
+        (False, 'fp32', 'fp32'),
+        (False, 'bf16', 'bf16'),
+        (True, 'fp32', 'int8'),
+        (True, 'bf16', 'int8+'),
+    ],
+)
+@pytest.mark.parametrize('exit_name', ['L', 'M', 'S', 'XS'])
+def test_shipped_students_are_well_within_the_bound_in_openvino(
+    quantised, precision, name, exit_name
+):
+    """Or `auto` would leave the faster engine aside, and only the log would tell."""
+    path = shipped_contract('plain', exit_name)
+    if quantised:
+        path = path.parent / 'int8' / path.name
+    try:
+        engine = load_engine(path, 'openvino', precision=precision, input_hw=(320, 480))
+    except EngineError as error:
+        pytest.skip(str(error))
+    bound = Bound(*(half(limit, field) for field, limit in BOUNDS[name]._asdict().items()))
+    found, truth = (e.run(golden_image((320, 480))) for e in (engine, load_engine(path)))
+    verdict = judge(found, truth, bound, 'half the bound')
+    assert verdict.passed, verdict.text
+
+
+def half(limit: float, field: str) -> float:
+    """Return half as much leave to differ."""
+    return (1 + limit) / 2 if field == 'label' else limit / 2
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'int8', 'int8+'])
+def test_faults_of_the_shipped_student_are_outside_the_widest_bounds(precision):
+    engine, image = load_engine(shipped_contract('plain', 'L')), golden_image((320, 480))
+    truth = engine.run(image)
+    nearer = {**truth, 'depth': truth['depth'] * np.float32(0.95)}
+    aside, swapped = (engine.run(i) for i in (np.roll(image, 1, 2), image[..., ::-1].copy()))
+    for found in (nearer, aside, swapped):
+        assert not judge(found, truth, BOUNDS[precision], precision).passed
 
 
 # backend: auto

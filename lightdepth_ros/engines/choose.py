@@ -117,12 +117,16 @@ class _Start:
 
     def candidates(self) -> list[tuple[str, str]]:
         """Return (backend, precision) of every engine to race, ONNX Runtime first."""
-        return [
-            (backend, precision)
-            for backend in ENGINES
-            for precision in RACED.get(backend, PRECISIONS[backend])
-            if self.precision in ('auto', precision)
-        ]
+        return [pair for pair in candidates() if self.precision in ('auto', pair[1])]
+
+
+def candidates() -> list[tuple[str, str]]:
+    """Return (backend, precision) of everything that `auto` may take, ONNX Runtime first."""
+    return [
+        (backend, precision)
+        for backend in ENGINES
+        for precision in RACED.get(backend, PRECISIONS[backend])
+    ]
 
 
 def _measured(start: _Start) -> tuple[Engine, Choice]:
