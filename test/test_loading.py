@@ -88,7 +88,7 @@ def test_a_named_backend_with_wrong_numbers_is_an_error_with_the_numbers_and_the
     for words in (
         'openvino is refused',
         'depth differs by',
-        'allowed 0.10%',
+        'allowed 0.05%',
         'Set backend to onnxruntime',
     ):
         assert words in str(raised.value)
