@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -30,6 +31,9 @@ from tools.ros_env import ROOT, node_executable
 PATIENCE_S = 60.0
 """No wait is longer. The machine may be busy; a passing test waits only as long as it must."""
 
+GRACE_S = 5.0
+"""How long a node may take to end before it is killed."""
+
 TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
 """lifecycle_msgs/Transition ids."""
 
@@ -45,7 +49,7 @@ def node_command() -> list[str]:
 
 
 class NodeProcess:
-    """depth_node as a process. Leaving the `with` block kills it, whatever has happened."""
+    """depth_node as a process. Leaving the `with` block ends it, whatever has happened."""
 
     def __init__(
         self,
@@ -75,6 +79,10 @@ class NodeProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)  # a killed one leaves its shared memory
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE_S)
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE_S)

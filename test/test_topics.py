@@ -62,7 +62,7 @@ def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
     if topics.vision_msgs is None:
         monkeypatch.setattr(topics, 'vision_msgs', SimpleNamespace(LabelInfo=FakeLabelInfo))
     node = FakeNode()
-    topics.open_label_info(node, camera, VOICE)
+    topics.open_label_info(node, camera, VOICE, topics.Seldom())
     [(message_type, topic, qos)] = node.opened
     assert message_type is topics.vision_msgs.LabelInfo
     assert topic == f'{prefix}semantic/label_info'
@@ -73,7 +73,7 @@ def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
 def test_label_names_are_a_latched_string_where_it_is_not(monkeypatch):
     monkeypatch.setattr(topics, 'vision_msgs', None)
     node = FakeNode()
-    topics.open_label_info(node, '', VOICE)
+    topics.open_label_info(node, '', VOICE, topics.Seldom())
     [(message_type, _, qos)] = node.opened
     assert message_type is String
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -92,3 +92,18 @@ def test_missing_bondpy_is_told_with_the_remedy(monkeypatch):
     node = FakeNode()
     assert topics.open_bond(node) is None
     assert 'bond_timeout to 0.0' in node.said[0]
+
+
+def test_seldom_callbacks_execute_for_a_moment_after_each_opening(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(topics.time, 'monotonic', lambda: clock[0])
+    seldom, event = topics.Seldom(), FakeNode()
+    seldom.add_entity(event)
+    assert not seldom.can_execute(event)
+    for _ in range(2):
+        seldom.open()
+        assert seldom.can_execute(event)
+        clock[0] += topics.SELDOM_S / 2
+        assert seldom.can_execute(event)
+        clock[0] += topics.SELDOM_S
+        assert not seldom.can_execute(event)
