@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import rclpy
@@ -159,7 +159,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._switcher = None
 
     def _load(self) -> Switcher:
-        models = ModelSet(self._tell_engine)
+        models = ModelSet(engine_voice(self.get_logger()))
         return Switcher(models, self._config, self._tell_switch, self._complain)
 
     # Topics
@@ -209,12 +209,6 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         threads = self._config.threads
         self.get_logger().info(f'ready: {facts}, {threads} CPU threads; images from {cameras}')
 
-    def _tell_engine(self, line: str) -> None:
-        if line.startswith('warning'):
-            self.get_logger().warning(line)
-        else:
-            self.get_logger().info(line)
-
     def _tell_switch(self, text: str) -> None:
         self._complaint = ''
         self.get_logger().info(text)
@@ -249,6 +243,19 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
                 return response
 
         service.callback = answer
+
+
+def engine_voice(logger: Any) -> Callable[[str], None]:
+    """Return what logs an engine's lines. It does not hold the node: a build that goes on in a
+    library until the process ends would keep the node, and its shared memory, alive."""
+
+    def tell(line: str) -> None:
+        if line.startswith('warning'):
+            logger.warning(line)
+        else:
+            logger.info(line)
+
+    return tell
 
 
 def spin(node: DepthNode) -> None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -97,6 +99,12 @@ class NodeProcess:
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
+
+    @property
+    def shared_memory(self) -> set[Path]:
+        """The files of Fast DDS's shared memory that the running node has mapped."""
+        mapped = Path(f'/proc/{self.pid}/maps').read_text()
+        return {Path(p) for p in re.findall(r'/dev/shm/fastrtps_[0-9a-f]{16}', mapped)}
 
     @property
     def running(self) -> bool:

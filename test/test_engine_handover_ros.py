@@ -136,8 +136,11 @@ def test_signal_in_the_middle_of_a_build_ends_the_node_with_zero(start, number):
     with start.node() as node:
         node.wait_for('ready:')
         node.wait_for('so far')
+        segments = node.shared_memory
         code, seconds = node.stop(number)
         assert code == 0, node.log
+        assert segments
+        assert not any(segment.exists() for segment in segments)
         assert seconds < STOP_S
         print(f'{number.name}: {seconds:.2f} s')
         assert 'Traceback' not in node.log

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,8 +58,7 @@ def test_node_ends_with_zero_in_the_middle_of_its_work(models, ros_env, number):
 def test_node_leaves_no_shared_memory_behind(models, ros_env, signal_number):
     with NodeProcess(ros_env, model=models) as node:
         node.wait_for('ready:')
-        mapped = Path(f'/proc/{node.pid}/maps').read_text()
-        segments = {Path(p) for p in re.findall(r'/dev/shm/fastrtps_[0-9a-f]{16}', mapped)}
+        segments = node.shared_memory
         assert segments
         assert all(segment.exists() for segment in segments)
         assert node.stop(signal_number)[0] == 0
