@@ -215,6 +215,17 @@ def test_auto_measures_once_per_machine_and_again_when_something_changed(tiny, m
     assert len(races) == 3
 
 
+def test_auto_measures_again_when_the_bounds_have_changed(tiny, monkeypatch):
+    only(monkeypatch, sound=lambda *_: BrokenEngine(tiny))
+    lines: list[str] = []
+    choose(tiny, report=lines.append)
+    choose(tiny, report=lines.append)
+    assert ['measured earlier' in line for line in lines] == [False, True]
+    monkeypatch.setitem(BOUNDS, 'bf16', BOUNDS['fp32'])
+    choose(tiny, report=lines.append)
+    assert 'measured earlier' not in lines[-1]
+
+
 def test_auto_measures_again_when_the_remembered_engine_fails(tiny, monkeypatch):
     works = [True]
 
