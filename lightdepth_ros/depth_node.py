@@ -53,8 +53,6 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._label_infos: list[Any] = []
         self._seldom = topics.Seldom()
         self._complaint = ''
-        self.loading = False
-        """Whether a model is being loaded; true at the end if that was cut short."""
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._survive_illegal_transitions()
         self._reporter = diagnostics.Reporter(self)
@@ -74,17 +72,14 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and check the model, create the publishers."""
-        self.loading = True
         try:
             self._switcher = call_in_thread(self._load, self.context.ok)
         except LightdepthError as error:
             self._complaint = f'cannot configure: {error}'
             self.get_logger().error(self._complaint)
-            self.loading = False
             return FAILURE
         if self._switcher is None:  # cut short: the process is about to end
             return FAILURE
-        self.loading = False
         self._complaint = ''
         for camera in self._config.cameras:
             transport = self._config.image_transport
@@ -298,7 +293,7 @@ def main(args: list[str] | None = None) -> int:
         node.get_logger().fatal(str(error))
         code = EXIT_FAILED
     except (_rclpy.RCLError, _rclpy.InvalidHandle):
-        if not node.loading:  # else ROS was shut down in the middle of a transition
+        if rclpy.ok():  # else ROS was shut down in the middle of a transition
             raise
     finally:
         node.close()
