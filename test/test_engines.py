@@ -22,7 +22,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, file_sha256, load_contract
 from lightdepth_ros.engines import OUTPUTS, Engine, load_engine, probe
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.mount import Mount, ground_map
+from lightdepth_ros.perception.mount import Mount, ground_map
 
 Loader = Callable[[Path], Engine]
 
@@ -301,7 +301,7 @@ TOLERANCE = {
     'bf16': (0.25, 0.90, 32),
 }
 """On noise through untrained networks, whose depths reach from 2 m to 500 m: trained ones and
-photographs differ far less (see lightdepth_ros.golden)."""
+photographs differ far less (see lightdepth_ros.engines.golden)."""
 
 
 @pytest.mark.torch
