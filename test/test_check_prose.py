@@ -18,6 +18,7 @@ WIDE = 'many words ' * 10
         'short',
         f'## {WIDE}',
         f'| {WIDE} | x |',
+        f'<!-- {WIDE} -->',
         f'```sh\n{WIDE}\n```',
         f'   ```\n{WIDE}\n   ```',
         f'[{WIDE}](docs/a.md) · [more](b.md)',

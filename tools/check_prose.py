@@ -4,7 +4,7 @@
     python -m tools.check_prose              # every document of the repository
     python -m tools.check_prose README.md
 
-Tables, code blocks, headings and lines of nothing but links may be wider: they cannot be wrapped.
+Tables, code blocks, headings, comments and lines of nothing but links may be wider.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ def wide_lines(text: str, columns: int = COLUMNS) -> Iterator[tuple[int, str]]:
 
 
 def is_prose(line: str) -> bool:
-    """Tell whether a line can be wrapped: not a heading, a table row, links alone or one word."""
+    """Tell whether a line can be wrapped."""
     body = line.strip()
-    return not (body.startswith(('#', '|')) or LINKS_ONLY.fullmatch(body) or ' ' not in body)
+    if body.startswith(('#', '|', '<!--')) or ' ' not in body:
+        return False
+    return LINKS_ONLY.fullmatch(body) is None
 
 
 def main(argv: list[str] | None = None) -> int:
