@@ -18,7 +18,7 @@ the scale that KITTI's lidar teaches."""
 
 @dataclass(frozen=True)
 class Mount:
-    """How a camera without depth truth is mounted, roughly: see training.ground.
+    """How a camera without depth truth is mounted, roughly: see training.crops.ground.
 
     horizon: row of the level horizon, as a share of the image height. height_m: above the ground.
     """
@@ -48,6 +48,11 @@ class Sample:
     mount          how the camera is mounted, where that is known, or None.
     pose           exact or fitted pose of the camera over the ground; None = unknown.
     trust          factor on the weight of everything this sample says about depth.
+    soft_label     (h, w, 3) uint8, a teacher's two likeliest classes at a size of its own (usually
+                   a quarter of the image's): id of the first, id of the second, and the first's
+                   share 255 * p1 / (p1 + p2). All three 255 = no value. None = no soft labels.
+    height_m       height of the camera over the ground in metres, where the makers of the data
+                   set say it, or None. A guessed or fitted height belongs into `mount`.
     """
 
     rgb: np.ndarray
@@ -62,6 +67,8 @@ class Sample:
     mount: Mount | None = None
     pose: CameraMount | None = None
     trust: float = 1.0
+    soft_label: np.ndarray | None = None
+    height_m: float | None = None
 
 
 class Dataset(Protocol):
