@@ -167,7 +167,8 @@ class Transforms:
             shared = next(frame for frame in ups if frame in downs)
             up, down = ups[: ups.index(shared)], downs[: downs.index(shared)]
             at_ns = self._time(up + down, stamp_ns, slack_ns)
-            found: np.ndarray = np.linalg.inv(self._product(down, at_ns)) @ self._product(up, at_ns)
+            t_shared_target, t_shared_source = (self._product(f, at_ns) for f in (down, up))
+        found: np.ndarray = np.linalg.inv(t_shared_target) @ t_shared_source
         return found
 
     def latest_ns(self, target: str, source: str) -> int | None:
