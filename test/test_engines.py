@@ -46,11 +46,9 @@ def case(request, tmp_path, monkeypatch) -> tuple[Loader, str]:
     if backend.startswith('stand-in'):
         return stand_in_loader(precision), precision
     try:
-        probe(backend)
+        probe(backend, precision)
     except EngineError as error:
         pytest.skip(str(error))
-    if precision == 'bf16' and not has_bf16(backend):
-        pytest.skip('this CPU does not compute in bf16')
     return lambda path: load_engine(path, backend, 1, precision=precision), precision
 
 
@@ -70,13 +68,6 @@ def stand_in_loader(precision: str) -> Loader:
         return module.load(contract, onnx_path, 1, precision=precision, libraries=libraries)
 
     return load
-
-
-def has_bf16(backend: str) -> bool:
-    if backend != 'openvino':
-        return True
-    ov = importlib.import_module('openvino')
-    return 'BF16' in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 
 def picture(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:

@@ -56,6 +56,16 @@ def health(**changes) -> Health:
             WARN,
             'frames dropped: bad_image 3. step is 17',
         ),
+        *(
+            ({'news': {reason: 1}, 'last_error': 'why'}, WARN, f'frames dropped: {reason} 1. why')
+            for reason in (
+                'bad_image',
+                'bad_camera_info',
+                'engine_error',
+                'not_calibrated',
+                'waiting_for_camera_info',
+            )
+        ),
         (
             {'mismatches': {'/points': explain_mismatch('/points', 'durability', 1, True)}},
             WARN,
