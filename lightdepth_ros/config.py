@@ -15,6 +15,7 @@ from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
 from lightdepth_ros.engines import BACKENDS, PRECISIONS
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.following import RELIABILITIES
 from lightdepth_ros.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
 
@@ -172,6 +173,12 @@ class NodeConfig:
         '`image/compressed` (sensor_msgs/CompressedImage, JPEG or PNG).',
         choices=('raw', 'compressed'),
         fixed=TOPICS_OPEN,
+    )
+    image_reliability: str = setting(
+        'auto',
+        'How to subscribe to the image. auto: reliable if every publisher is, else best effort. '
+        'best_effort: the newest image matters more than a lost one, as over a bad network.',
+        choices=RELIABILITIES,
     )
     autostart: bool = setting(
         True,

@@ -20,7 +20,8 @@ ROS = {
 }
 AT_THE_RIM = {
     **dict.fromkeys(
-        ROS, ('depth_node.py', 'params.py', 'topics.py', 'diagnostics.py', 'messages.py')
+        ROS,
+        ('depth_node.py', 'params.py', 'topics.py', 'inputs.py', 'diagnostics.py', 'messages.py'),
     ),
     'onnxruntime': ('engines/onnxruntime.py',),
     'openvino': ('engines/openvino',),
