@@ -18,12 +18,12 @@ from rich.progress import track
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import NAV7_ID, nav7_table
 from training import faults, metrics, protocols
-from training.datasets.sample import Dataset, Sample
+from training.datasets.sample import Dataset
 from training.flicker import View, flicker_summary, pair_flicker, static_mask
-from training.fullframe import FullFrame, Model, Predictor
+from training.fullframe import Model, Predictor
 from training.ground import level_ground
 from training.protocols import Protocol
-from training.scoring import camera_of
+from training.scoring import best_labels, camera_of
 
 GROUND_REACH_M = 20.0
 FEWEST_GROUND_POINTS = 200
@@ -84,11 +84,6 @@ def ground_without_truth(
         'horizon': float(np.median(fits[:, 1])),
         'sane': float(np.mean(above & (fits[:, 1] > 0) & (fits[:, 0] < SANE_RESIDUAL))),
     }
-
-
-def best_labels(sample: Sample, frame: FullFrame) -> np.ndarray:
-    """Return the sample's own labels where it has them, else the network's."""
-    return frame.label_id if sample.label_id is None else sample.label_id
 
 
 def ground_and_obstacles(
