@@ -5,10 +5,10 @@ import bags
 import numpy as np
 import pytest
 
-from lightdepth_ros.bag_matching import WAIT_NS, NearestStamps
-from lightdepth_ros.bag_measurements import cloud_xyz, depth_image_m
-from lightdepth_ros.bag_recording import Recorded
-from lightdepth_ros.bag_transforms import StaticTransforms, pose_matrix
+from lightdepth_ros.bag.matching import WAIT_NS, NearestStamps
+from lightdepth_ros.bag.measurements import cloud_xyz, depth_image_m
+from lightdepth_ros.bag.recording import Recorded
+from lightdepth_ros.bag.transforms import StaticTransforms, pose_matrix
 from lightdepth_ros.errors import DataError
 
 TURN_LEFT = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import bench, bench_matrix, bench_start, cli, cli_bench
-from lightdepth_ros.bench import Case, Seconds, Times, ceiling_rate, interleave, shares
-from lightdepth_ros.bench_cost import COPY_BYTES, Cost, memory_copy, network_cost
-from lightdepth_ros.bench_matrix import Matrix, Peer, own_cases, reference_case
-from lightdepth_ros.bench_plot import write_chart
-from lightdepth_ros.bench_report import (
+from lightdepth_ros import cli
+from lightdepth_ros.bench import matrix as bench_matrix
+from lightdepth_ros.bench import start as bench_start
+from lightdepth_ros.bench import timing as bench
+from lightdepth_ros.bench.cost import COPY_BYTES, Cost, memory_copy, network_cost
+from lightdepth_ros.bench.matrix import Matrix, Peer, own_cases, reference_case
+from lightdepth_ros.bench.plot import write_chart
+from lightdepth_ros.bench.report import (
     SECTION,
     TARGETS,
     Report,
@@ -30,6 +32,8 @@ from lightdepth_ros.bench_report import (
     markers,
     write_section,
 )
+from lightdepth_ros.bench.timing import Case, Seconds, Times, ceiling_rate, interleave, shares
+from lightdepth_ros.cli import bench as cli_bench
 from lightdepth_ros.engines import INSTALL, load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
 
@@ -453,8 +457,8 @@ def test_engine_check_compares_what_is_installed(tiny, capsys):
 
 
 def test_engine_check_fails_when_an_engine_is_refused(tiny, capsys, monkeypatch):
-    from lightdepth_ros import cli_engine
-    from lightdepth_ros.golden import Verdict
+    from lightdepth_ros.cli import engine as cli_engine
+    from lightdepth_ros.engines.golden import Verdict
 
     engine = load_engine(tiny)
     monkeypatch.setattr(
@@ -465,7 +469,7 @@ def test_engine_check_fails_when_an_engine_is_refused(tiny, capsys, monkeypatch)
 
 
 def test_engine_list_and_prune(tiny, capsys):
-    from lightdepth_ros.engine_cache import EngineKey, get_or_build
+    from lightdepth_ros.engines.cache import EngineKey, get_or_build
 
     key = EngineKey('ab' * 32, 'L', 'fp16', 'tensorrt', '10.1', '8.7', (320, 480), ('depth',))
     get_or_build(key, lambda: b'engine', print)

@@ -255,7 +255,7 @@ TOLERANCE = {
     'bf16': (0.25, 0.90, 32),
 }
 """On noise through untrained networks, whose depths reach from 2 m to 500 m: trained ones and
-photographs differ far less (see lightdepth_ros.golden)."""
+photographs differ far less (see lightdepth_ros.engines.golden)."""
 
 
 @pytest.mark.torch

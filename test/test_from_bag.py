@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
-from lightdepth_ros.bag_recording import DamagedRecordingError, Recording
+from lightdepth_ros.bag.recording import DamagedRecordingError, Recording
 from training import from_bag
 from training.bag import conversion
 from training.datasets.catalog import open_dataset

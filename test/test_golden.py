@@ -18,8 +18,8 @@ from lightdepth_ros.contract import shipped_contract
 from lightdepth_ros.engines import choose as choosing
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.engines.choose import choose, fastest
+from lightdepth_ros.engines.golden import BOUNDS, Bound, compare, golden_image, judge, load_checked
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.golden import BOUNDS, Bound, compare, golden_image, judge, load_checked
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
 
-from lightdepth_ros.bench import Case  # noqa: E402
+from lightdepth_ros.bench.timing import Case  # noqa: E402
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract  # noqa: E402
 from lightdepth_ros.engines import OUTPUTS, load_engine  # noqa: E402
+from lightdepth_ros.engines.golden import golden_image, load_checked  # noqa: E402
 from lightdepth_ros.errors import DataError  # noqa: E402
-from lightdepth_ros.golden import golden_image, load_checked  # noqa: E402
 from training import export, precision, quantize  # noqa: E402
 from training.students.plain import PlainStudent  # noqa: E402
 

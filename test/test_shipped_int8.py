@@ -9,10 +9,10 @@ import pytest
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import EXIT_STRIDE, MODELS_DIR, load_contract, shipped_contract
 from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines.golden import golden_image
 from lightdepth_ros.errors import ContractError
-from lightdepth_ros.golden import golden_image
-from lightdepth_ros.loading import contract_path
-from lightdepth_ros.model_set import exit_path
+from lightdepth_ros.perception.loading import contract_path
+from lightdepth_ros.stream.model_set import exit_path
 
 
 @pytest.mark.parametrize('name', EXIT_STRIDE)

@@ -30,11 +30,11 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from lightdepth_ros import bag_recording as rec
-from lightdepth_ros.bag_recording import Recording, open_recording
-from lightdepth_ros.bag_transforms import StaticTransforms, pose_matrix
-from lightdepth_ros.calibration import kind_of_topic
+from lightdepth_ros.bag import recording as rec
+from lightdepth_ros.bag.recording import Recording, open_recording
+from lightdepth_ros.bag.transforms import StaticTransforms, pose_matrix
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
+from lightdepth_ros.perception.calibration import kind_of_topic
 from training.bag.conversion import (
     Converter,
     LidarPose,

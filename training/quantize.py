@@ -37,7 +37,7 @@ from onnxruntime.quantization import (
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import images_in, read_rgb
-from lightdepth_ros.preprocess import Preprocessor
+from lightdepth_ros.perception.preprocess import Preprocessor
 
 FRAMES = 64
 TARGETS = {'cpu': QuantType.QUInt8, 'tensorrt': QuantType.QInt8}

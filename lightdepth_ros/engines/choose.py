@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engine_cache import cache_dir, write_atomically
 from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, load_engine
+from lightdepth_ros.engines.cache import cache_dir, write_atomically
+from lightdepth_ros.engines.golden import BOUNDS, compare, golden_image
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.golden import BOUNDS, compare, golden_image
 
 WARM_UP = 3
 ROUNDS = 15

@@ -2,7 +2,7 @@
 """TensorRT, or TensorRT-RTX, on an NVIDIA GPU. The only file, with tensorrt_build, that knows it.
 
 An engine ("plan") holds for one image size and one set of outputs. Plans come from the cache
-(lightdepth_ros.engine_cache) or are built, and run as one CUDA graph. Not thread safe.
+(lightdepth_ros.engines.cache) or are built, and run as one CUDA graph. Not thread safe.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engine_cache import EngineKey, discard
 from lightdepth_ros.engines import OUTPUTS, Report, check_image
+from lightdepth_ros.engines.cache import EngineKey, discard
 from lightdepth_ros.engines.cuda_io import DeviceIo, Gpu, TensorSpec, find_gpu, import_cuda
 from lightdepth_ros.engines.tensorrt_build import (
     cached_plan,

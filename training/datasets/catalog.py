@@ -166,7 +166,7 @@ def open_one(text: str, root: Path | None) -> Dataset:
     source, *stores = text.strip().split('%')
     dataset = open_source(source, root)
     for store in stores:
-        from training.labelled import Labelled
+        from training.labels.labelled import Labelled
 
         dataset = Labelled(dataset, Path(store).expanduser())
     return dataset

@@ -17,7 +17,7 @@ the scale that KITTI's lidar teaches."""
 
 @dataclass(frozen=True)
 class Mount:
-    """How a camera without depth truth is mounted, roughly: see training.ground.
+    """How a camera without depth truth is mounted, roughly: see training.crops.ground.
 
     horizon: row of the level horizon, as a share of the image height. height_m: above the ground.
     """
