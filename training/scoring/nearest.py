@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a planner acts on: the nearest thing that stands in each direction, and what is said of it.
 
-Definition (ours). Of the true depth alone: the ground is the plane that most points below the
-camera lie on; what rises 0.3 to 2 m over it within 20 m is an obstacle; each 2 degrees of azimuth
-have one nearest obstacle, the points within 10 % of the third smallest distance (the third, so
-that a stray return is none). Then, at the pixels of these points: the obstacle is *not seen*
-where most of them are called ground or sky, or have no depth nearer than the cap; else its error
-is the median of predicted over true depth. So the truth says where to look, and a network can
-neither gain by saying little nor lose by noise elsewhere.
+The definition is ours. The true depth alone says where the obstacles are:
+
+1. The ground is the plane below the camera that holds most points.
+2. What rises 0.5 to 2 m over it within 20 m is an obstacle. (Grass banks are mostly lower.)
+3. Every 2 degrees of azimuth have one nearest obstacle: the points within 10 % of the third
+   smallest distance. The third, so that a stray return is none.
+
+The answer is read at the pixels of these points. The obstacle is *not seen* where most of them are
+called ground or sky, or have no depth nearer than the cap; else its error is the median of
+predicted over true depth.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from training.scoring.fullframe import FullFrame
 
 SECTOR_DEG = 2.0
 REACH_M = 20.0
-LOWEST_M, HIGHEST_M = 0.3, 2.0
+LOWEST_M, HIGHEST_M = 0.5, 2.0
 RANK = 2
 """The third smallest distance of a sector is its obstacle's."""
 FACE = 1.10

@@ -24,6 +24,7 @@ from training.scoring.flicker import View, flicker_summary, pair_flicker, static
 from training.scoring.fullframe import Model, Predictor
 from training.scoring.protocols import Protocol
 from training.scoring.score import best_labels, camera_of
+from training.scoring.shift import measure_shift
 
 GROUND_REACH_M = 20.0
 FEWEST_GROUND_POINTS = 200
@@ -221,12 +222,15 @@ def flicker(dataset: Dataset, predictor: Predictor, protocol: Protocol) -> dict[
 def measure(dataset: Dataset, model: Model, protocol: Protocol) -> dict[str, Any]:
     """Return every robot measure that the data set allows: truth-based ones, or flicker."""
     sample = dataset[0]
+    shifted = {}
+    if model.wide != 'three-tiles':
+        shifted = {'shift': measure_shift(dataset, model, model.network_hw, protocol)}
     if sample.depth_m is None:
-        level = {'level': ground_without_truth(dataset, model, protocol)}
+        level = {'level': ground_without_truth(dataset, model, protocol)} | shifted
         if sample.camera is None:
             return level
         return level | {'flicker': flicker(dataset, model, protocol)}
-    result = ground_and_obstacles(dataset, model, protocol)
+    result = ground_and_obstacles(dataset, model, protocol) | shifted
     for group, predictors in variants(model).items():
         result[group] = compare_variants(dataset, model, predictors, protocol)
     return result

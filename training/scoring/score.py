@@ -83,6 +83,9 @@ def depth_score(frame: FullFrame, sample: Sample, protocol: Protocol) -> DepthSc
     ratio = np.maximum(prediction / truth, truth / prediction)
     error = np.abs(prediction - truth)
     label = best_labels(sample, frame).ravel()[pixels.index]
+    obstacles = nearest.NearestCounts()
+    if not protocol.median_scaling:  # a planner has no truth to scale by
+        obstacles = nearest.count_nearest(frame, truth_m, sample.camera, protocol.cap_m)
     third = breakdown.third_of(pixels.index, truth_m.shape[1])
     return DepthScore(
         pixels.sums(),
@@ -93,7 +96,7 @@ def depth_score(frame: FullFrame, sample: Sample, protocol: Protocol) -> DepthSc
         metrics.rmse_of_kept(prediction, truth, -error, DROPPED_SHARE),
         breakdown.sums_by_group(prediction, truth, label, len(CLASSES)),
         breakdown.sums_by_group(prediction, truth, third, len(breakdown.THIRDS)),
-        nearest.count_nearest(frame, truth_m, sample.camera, protocol.cap_m),
+        obstacles,
     )
 
 
