@@ -390,9 +390,9 @@ def test_openvino_never_compiles_within_a_frame_when_the_image_changes_its_size(
     compiled = []
     real = openvino.OpenVinoEngine._compile
 
-    def spy(self, shape, outputs):
-        compiled.append((threading.current_thread().name, shape[1:3]))
-        return real(self, shape, outputs)
+    def spy(self, input_hw, outputs):
+        compiled.append((threading.current_thread().name, input_hw))
+        return real(self, input_hw, outputs)
 
     monkeypatch.setattr(openvino.OpenVinoEngine, '_compile', spy)
     engine = serving_engine(tiny, 'openvino', 1, lambda line: None, input_hw=HW)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import random
 
 import numpy as np
 import pytest
@@ -98,6 +100,35 @@ def test_first_convolution_and_heads_stay_float_and_the_rest_does_not(quantised)
     assert len(kinds) >= 12
 
 
+def test_calibration_feeds_a_ground_map_of_known_and_of_unknown_mounts(student, frames):
+    contract = dataclasses.replace(load_contract(student), canonical_height_m=1.65)
+    inputs = list(quantize.calibration_inputs(frames, contract, 4)) * 3
+    assert [i['image'].shape for i in inputs[:4]] == [(1, *HW, 3)] * 4
+    rng = random.Random(1)
+    maps = [quantize.calibration_ground(HW, rng) for _ in range(60)]
+    assert maps[0].shape == inputs[0]['ground'].shape == (1, 4, 6, 10)
+    known = np.mean([cells[0, 3].any() for cells in maps])
+    assert 0.5 < known < 0.85
+    assert set(next(quantize.calibration_inputs(frames, load_contract(student), 1))) == {'image'}
+
+
+def test_what_reads_an_input_stays_float_and_the_rest_does_not():
+    nodes = [
+        onnx.helper.make_node('Cast', ['image'], ['float'], 'cast', to=1),
+        onnx.helper.make_node('Conv', ['float', 'w'], ['a'], 'first'),
+        onnx.helper.make_node('AveragePool', ['ground'], ['pooled'], 'pool', kernel_shape=[2, 2]),
+        onnx.helper.make_node('Conv', ['pooled', 'w'], ['g'], 'embedding'),
+        onnx.helper.make_node('Add', ['a', 'g'], ['told'], 'tell'),
+        onnx.helper.make_node('Conv', ['told', 'w'], ['b'], 'body'),
+        onnx.helper.make_node('Conv', ['b', 'w'], ['c'], 'head'),
+        onnx.helper.make_node('Exp', ['c'], ['depth'], 'exp'),
+    ]
+    inputs = [onnx.helper.make_tensor_value_info(n, 1, None) for n in ('image', 'ground')]
+    graph = onnx.helper.make_graph(nodes, 'g', inputs, [])
+    model = onnx.helper.make_model(graph)
+    assert set(quantize.kept_in_float(model)) == {'first', 'embedding', 'head'}
+
+
 def test_weights_shrink_to_a_quarter(student, quantised):
     before = student.parent / load_contract(student).onnx_file
     after = quantised[1].parent / load_contract(quantised[1]).onnx_file
@@ -129,7 +160,7 @@ def test_tensorrt_builds_the_file_made_for_it(quantised):
 
 def test_folder_without_images_is_an_error(student, tmp_path):
     with pytest.raises(DataError, match='no picture'):
-        list(quantize.calibration_images(tmp_path, load_contract(student), 4))
+        list(quantize.calibration_inputs(tmp_path, load_contract(student), 4))
 
 
 def test_command_writes_the_model_and_names_mistakes(student, frames, tmp_path, capsys):

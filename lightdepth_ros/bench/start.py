@@ -16,15 +16,16 @@ FURTHER_RUNS = 5
 def main(argv: list[str]) -> int:
     """Take contract, backend, threads and precision; print first_s and memory_mib."""
     from lightdepth_ros.engines import load_engine
-    from lightdepth_ros.engines.golden import golden_image
+    from lightdepth_ros.engines.golden import golden_ground, golden_image
 
     contract, backend, threads, precision = argv
     engine = load_engine(Path(contract), backend, int(threads), precision=precision)
     image = golden_image(engine.contract.input_hw)
-    engine.run(image)
+    ground = golden_ground(engine.contract, engine.contract.input_hw)
+    engine.run(image, ground=ground)
     first_s = time.perf_counter() - STARTED_S
     for _ in range(FURTHER_RUNS):
-        engine.run(image)
+        engine.run(image, ground=ground)
     print(json.dumps({'first_s': first_s, 'memory_mib': resident_mib()}))
     return 0
 

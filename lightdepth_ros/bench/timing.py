@@ -20,7 +20,7 @@ import numpy as np
 from lightdepth_ros.bench.cost import COPY_BYTES, MATRIX, Cost, matrix_product, memory_copy
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.engines import ENGINES, Engine, load_engine
-from lightdepth_ros.engines.golden import golden_image
+from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.perception.cloud import points
 from lightdepth_ros.perception.perception import OUTPUTS, Perception
@@ -108,7 +108,8 @@ def runner(case: Case) -> tuple[Runner, Callable[[], None]]:
             input_hw=case.input_hw,
         )
         image = golden_image(case.input_hw)
-        return (lambda: engine.run(image)), engine.close
+        ground = golden_ground(engine.contract, case.input_hw)
+        return (lambda: engine.run(image, ground=ground)), engine.close
     assert case.onnx is not None
     module: Any = importlib.import_module(ENGINES[case.backend])
     run = module.plain_runner(case.onnx.read_bytes(), case.threads, case.precision)

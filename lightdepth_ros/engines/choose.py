@@ -17,7 +17,7 @@ from pathlib import Path
 from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, load_engine
 from lightdepth_ros.engines.cache import cache_dir, write_atomically
-from lightdepth_ros.engines.golden import BOUNDS, compare, golden_image
+from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
 
 WARM_UP = 3
@@ -167,12 +167,14 @@ def _working(start: _Start) -> tuple[dict[str, Engine], list[str]]:
 
 def _race(engines: dict[str, Engine], input_hw: tuple[int, int] | None) -> dict[str, float]:
     """Return each engine's median time for one image, in milliseconds."""
-    image = golden_image(input_hw or next(iter(engines.values())).contract.input_hw)
+    contract = next(iter(engines.values())).contract
+    hw = input_hw or contract.input_hw
+    image, ground = golden_image(hw), golden_ground(contract, hw)
     times_ms: dict[str, list[float]] = {name: [] for name in engines}
     for round_index in range(WARM_UP + ROUNDS):
         for name, engine in engines.items():
             started = time.perf_counter()
-            engine.run(image)
+            engine.run(image, ground=ground)
             if round_index >= WARM_UP:
                 times_ms[name].append((time.perf_counter() - started) * 1e3)
     return {name: statistics.median(times) for name, times in times_ms.items()}

@@ -12,10 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.contract import ModelContract
 from lightdepth_ros.engines import Engine, Report, load_engine
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.perception.mount import Mount, ground_map
 
 REFERENCE = 'onnxruntime'
+GOLDEN_MOUNT = Mount(1.2, -0.5, 2.0)
+GOLDEN_FOV_DEG = 70.0
+"""The camera of the golden ground map; the picture's horizon is a little below its middle."""
 
 
 class Bound(NamedTuple):
@@ -90,20 +96,46 @@ def golden_image(input_hw: tuple[int, int]) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)[None]
 
 
+def golden_ground(
+    contract: ModelContract, input_hw: tuple[int, int], known: bool = True
+) -> np.ndarray | None:
+    """Return the ground map that goes with the golden image; None for a model that takes none.
+
+    known: whether it tells the mount.
+    """
+    if not contract.takes_ground:
+        return None
+    camera = Camera.from_fov(input_hw[1], input_hw[0], GOLDEN_FOV_DEG)
+    return ground_map(camera, GOLDEN_MOUNT if known else None, input_hw)
+
+
 def compare(engine: Engine, reference: Engine, input_hw: tuple[int, int] | None = None) -> Verdict:
     """Run both on the golden image; the bound is that of the engine's `precision`.
 
+    A model that takes a ground map must agree with it and with one that knows no mount: the
+    verdict of the first that fails is returned.
     input_hw: (height, width); None = the contract's. An engine that fails to run is refused.
     """
-    image = golden_image(input_hw or engine.contract.input_hw)
+    hw = input_hw or engine.contract.input_hw
+    verdict = Verdict(True, '')
+    for known in (True, False) if engine.contract.takes_ground else (False,):
+        verdict = _compare(engine, reference, hw, known)
+        if not verdict.passed:
+            break
+    return verdict
+
+
+def _compare(engine: Engine, reference: Engine, hw: tuple[int, int], known: bool) -> Verdict:
+    image, ground = golden_image(hw), golden_ground(engine.contract, hw, known)
     precision = str(getattr(engine, 'precision', 'fp32'))
     if engine.contract.training.get('precision') == 'int8':
         precision = 'int8' if precision == 'fp32' else f'int8+{precision}'
     try:
-        found = engine.run(image)
+        found = engine.run(image, ground=ground)
     except EngineError as error:
         return Verdict(False, f'{engine.backend} failed on the golden frame: {error}')
-    return judge(found, reference.run(image), BOUNDS[precision], f'{engine.backend} {precision}')
+    name = f'{engine.backend} {precision}' + (' with a known mount' if known else '')
+    return judge(found, reference.run(image, ground=ground), BOUNDS[precision], name)
 
 
 def judge(

@@ -15,9 +15,10 @@ from lightdepth_ros.engines import (
     OUTPUTS,
     Engine,
     Report,
-    check_image,
+    check_inputs,
     load_engine,
     probe,
+    unknown_ground,
 )
 from lightdepth_ros.engines.golden import REFERENCE, Verdict, load_checked
 from lightdepth_ros.errors import EngineError, LightdepthError
@@ -80,8 +81,9 @@ def warm_up(engine: Engine, input_hw: Size) -> None:
     a frame late.
     """
     blank = np.zeros((1, *input_hw, 3), np.uint8)
+    ground = unknown_ground(engine.contract, input_hw)
     for outputs in (OUTPUTS, OUTPUTS[:2], OUTPUTS[1:2]):
-        engine.run(blank, outputs)
+        engine.run(blank, outputs, ground)
 
 
 class HandoverEngine:
@@ -126,11 +128,16 @@ class HandoverEngine:
         """Seconds that a caller who is not in a hurry should still `wait`; 0 = no longer."""
         return 0.0 if self._settled.is_set() else max(0.0, self._until_s - time.monotonic())
 
-    def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        image: np.ndarray,
+        outputs: Sequence[str] = OUTPUTS,
+        ground: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
         """See Engine.run."""
-        check_image(image, self.contract)
+        check_inputs(image, ground, self.contract)
         with self._turn:
-            return self._engine((image.shape[1], image.shape[2])).run(image, outputs)
+            return self._engine((image.shape[1], image.shape[2])).run(image, outputs, ground)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the wanted engine is ready, refused or closed; False if it took longer."""
