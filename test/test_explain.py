@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from lightdepth_ros.explain import explain_mismatch, explain_silence
-from lightdepth_ros.following import Offer
+from lightdepth_ros.stream.explain import explain_mismatch, explain_silence
+from lightdepth_ros.stream.following import Offer
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'

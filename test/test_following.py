@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from lightdepth_ros.following import Offer, Wish, wishes
+from lightdepth_ros.config import settings
+from lightdepth_ros.stream.following import RELIABILITIES, Offer, Wish, wishes
 
 IMAGE = 'sensor_msgs/msg/Image'
 RELIABLE, BEST_EFFORT = Offer('a', IMAGE, reliable=True), Offer('b', IMAGE, reliable=False)
@@ -45,3 +46,8 @@ def test_an_offer_is_named_as_ros_names_it():
         'best effort',
         'reliable, transient local',
     ]
+
+
+def test_the_parameter_offers_what_a_subscription_can_be_told():
+    [known] = [s for s in settings() if s.name == 'image_reliability']
+    assert known.choices == RELIABILITIES

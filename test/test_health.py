@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from lightdepth_ros.counters import FrameCounters
-from lightdepth_ros.explain import explain_loss, explain_mismatch, explain_no_cloud
-from lightdepth_ros.following import Offer
-from lightdepth_ros.health import (
+from lightdepth_ros.stream.counters import FrameCounters
+from lightdepth_ros.stream.explain import explain_loss, explain_mismatch, explain_no_cloud
+from lightdepth_ros.stream.following import Offer
+from lightdepth_ros.stream.health import (
     ERROR,
     OK,
     WARN,

@@ -17,8 +17,8 @@ from ros_harness import NodeProcess, Peer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.stream import messages
 
 pytestmark = pytest.mark.ros
 

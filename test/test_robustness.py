@@ -14,11 +14,12 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
-from training import evaluate, faults, flicker, robustness
+from training import evaluate
 from training.datasets.sample import Sample
-from training.flicker import PairFlicker, View
-from training.fullframe import FullFrame, Model
-from training.protocols import PROTOCOLS
+from training.scoring import faults, flicker, robustness
+from training.scoring.flicker import PairFlicker, View
+from training.scoring.fullframe import FullFrame, Model
+from training.scoring.protocols import PROTOCOLS
 
 RAW = PROTOCOLS['raw']
 CAMERA = Camera(240, 160, 200.0, 200.0, 119.5, 79.5)
@@ -286,7 +287,9 @@ def test_robot_measures_of_a_model_file_fill_their_tables(tmp_path: Path):
     assert robot['focal']['2.00']['scale_change'] == pytest.approx(math.log(2), abs=0.01)
     assert robot['faults']['brightness x 0.4']['kept'] == 0
     text = evaluate.report.markdown([result])
-    for phrase in ('ground within 20 m', 'delta1 kept', 'at focal length x', 'prediction'):
+    assert robot['shift']['right'] == pytest.approx({'depth': 0, 'label': 0}, abs=1e-6)
+    for phrase in ('ground within 20 m', 'delta1 kept', 'at focal length x', 'prediction',
+                   'window moved by 8 px'):  # fmt: skip
         assert phrase in text
 
 

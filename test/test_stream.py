@@ -14,16 +14,16 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
-from lightdepth_ros import counters, messages
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.loading import perception_of
-from lightdepth_ros.outputs import OUTPUTS
-from lightdepth_ros.pipeline import Pipeline
-from lightdepth_ros.stream import Stream
-from lightdepth_ros.voice import Voice
+from lightdepth_ros.perception.loading import perception_of
+from lightdepth_ros.stream import counters, messages
+from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.pipeline import Pipeline
+from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.voice import Voice
 
 TOPICS = [output.topic for output in OUTPUTS]
 CAMERA = Camera(480, 320, 500.0, 500.0, 239.5, 159.5)
@@ -52,11 +52,11 @@ class CountingEngine:
         self.asked: list[tuple[str, ...]] = []
         self.fails = False
 
-    def run(self, image, outputs):
+    def run(self, image, outputs, ground=None):
         self.asked.append(tuple(sorted(outputs)))
         if self.fails:
             raise EngineError('the engine is on fire')
-        return self.engine.run(image, outputs)
+        return self.engine.run(image, outputs, ground)
 
     def close(self) -> None:
         self.engine.close()
@@ -160,7 +160,7 @@ def test_sky_is_infinitely_far_whoever_listens(world):
     world.calibrate(CAMERA)
     for topics in (['depth/image'], TOPICS):
         world.listen(*topics)
-        world.feed(image(green=10))
+        world.feed(image(red=120, green=10))
         assert np.isposinf(messages.image_to_array(world.sent('depth/image'))).all()
 
 
@@ -185,7 +185,7 @@ def test_sky_clears_at_the_maximum_range(world):
     world.config = dataclasses.replace(world.config, max_range_m=33.0)
     world.listen('points_clearing')
     world.calibrate(CAMERA)
-    world.feed(image(green=10))
+    world.feed(image(red=120, green=10))
     points = messages.cloud_to_points(world.sent('points_clearing'))
     assert (points['z'] == 33.0).all()
 

@@ -19,8 +19,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.stream import messages
 
 ENCODINGS = ('rgb8', 'yuyv', 'jpeg')
 JPEG_QUALITY = 95

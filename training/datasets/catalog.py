@@ -40,6 +40,8 @@ OPENERS = {
     'synthetic': Opener('procedural road scenes, exact truth; needs no folder', '', ''),
     'synthetic-stereo': Opener('300 pairs of such scenes, lidar instead of exact depth', '', ''),
     'synthetic-val': Opener('60 other scenes, exact truth', '', ''),
+    'synthetic-robot': Opener('2,500 scenes of low cameras and rooms, exact truth', '', ''),
+    'synthetic-robot-val': Opener('80 other scenes of these', '', ''),
     # The development data folder.
     'kitti-train': Opener(
         'KITTI frames with lidar and teachers', 'kitti', 'open_kitti', ('train',)
@@ -53,10 +55,37 @@ OPENERS = {
     'kitti-stereo': Opener('stereo pairs, two with lidar', 'kitti', 'open_kitti', ('stereo',)),
     'camvid-train': Opener('CamVid, 19 and 7 classes', 'camvid', 'open_camvid', ('train',)),
     'camvid-val': Opener('CamVid, 7 classes', 'camvid', 'open_camvid', ('val',)),
+    'camvid-other-train': Opener(
+        'camvid-train less one sequence', 'camvid', 'open_other_sequences'
+    ),
+    'camvid-seq-val': Opener('that sequence, 7 classes', 'camvid', 'open_sequence_aside'),
     'idd-train': Opener('IDD Lite, 19 and 7 classes', 'idd', 'open_idd'),
+    'idd-part-train': Opener('idd-train less some sequences', 'idd', 'open_idd_part', ('train',)),
+    'idd-part-val': Opener('those sequences, 7 classes', 'idd', 'open_idd_part', ('val',)),
     'nuscenes-front': Opener(
         'nuScenes front camera, teacher labels', 'nuscenes_front', 'open_nuscenes_front'
     ),
+    'more-kitti': Opener('more scattered KITTI, teachers', 'more', 'open_more', ('kitti',)),
+    'more-grey': Opener('a grey KITTI drive, teacher labels', 'more', 'open_more', ('grey',)),
+    'more-semantics': Opener(
+        'KITTI with true labels, teacher depth', 'more', 'open_more', ('semantics',)
+    ),
+    'more-stereo': Opener('grey stereo pairs for a teacher', 'more', 'open_more', ('stereo',)),
+    'more-rigs': Opener('other cars, lidar, teacher labels', 'more', 'open_more', ('rigs',)),
+    'more-rigs-train': Opener(
+        'DDAD and nuScenes of these', 'more', 'open_more', ('rigs', 'train')
+    ),
+    'more-rigs-val': Opener(
+        'PandaSet and KITTI-360 of these', 'more', 'open_more', ('rigs', 'val')
+    ),
+    'more-nuscenes': Opener(
+        'calibrated nuScenes, teacher labels', 'more', 'open_more', ('nuscenes',)
+    ),
+    'more-nuscenes-train': Opener(
+        'some of its drives', 'more', 'open_more', ('nuscenes', 'train')
+    ),
+    'more-nuscenes-val': Opener('its other drives', 'more', 'open_more', ('nuscenes', 'val')),
+    'robots': Opener('three rooms with depth, hand-held', 'more', 'open_robots'),
     # Data sets as their makers ship them; the root is their own folder.
     'kitti-raw': Opener('every KITTI raw drive', 'kitti_raw', 'open_kitti_raw'),
     'kitti-raw-stereo': Opener('same, with right images', 'kitti_raw', 'open_kitti_raw', (True,)),
@@ -117,13 +146,19 @@ def cached_scenes(name: str) -> Dataset:
     """Open synthetic scenes; each is kept in the cache folder once it was rendered."""
     from training.datasets.cached import Cached, cache_root, source_hash
     from training.datasets.synthetic import SyntheticScenes
+    from training.datasets.synthetic.robots import RobotScenes
     from training.datasets.synthetic_lidar import LidarScenes
 
-    code = source_hash(REPOSITORY / 'training' / 'datasets' / 'synthetic')
+    folder = REPOSITORY / 'training' / 'datasets' / 'synthetic'
+    code = source_hash(folder)
+    if 'robot' in name:
+        code += source_hash(folder / 'robots')
     scenes: Dataset = {
         'synthetic': SyntheticScenes,
         'synthetic-stereo': partial(LidarScenes, 300, seed=5),
         'synthetic-val': partial(SyntheticScenes, 60, seed=6),
+        'synthetic-robot': partial(RobotScenes, 2500, seed=40),
+        'synthetic-robot-val': partial(RobotScenes, 80, seed=41),
     }[name]()
     return Cached(scenes, cache_root() / name / code)
 
@@ -139,7 +174,7 @@ def open_one(text: str, root: Path | None) -> Dataset:
     source, *stores = text.strip().split('%')
     dataset = open_source(source, root)
     for store in stores:
-        from training.labelled import Labelled
+        from training.labels.labelled import Labelled
 
         dataset = Labelled(dataset, Path(store).expanduser())
     return dataset

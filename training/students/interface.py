@@ -20,7 +20,7 @@ one to predict, Adam needs hundreds of steps where raw G (0 to 100) needs thousa
 class ScaleOutput(NamedTuple):
     """One exit's raw heads, each (N, channels, h, w) float.
 
-    g          (N, 1, h, w): depth in G's space (training.losses.log_map); any real number is a
+    g          (N, 1, h, w): depth in G's space (model.losses.log_map); any real number is a
                positive depth.
     logits     (N, classes, h, w): class scores before softmax.
     log_scale  (N, 1, h, w): natural logarithm of the expected error of ln depth (scale of a
