@@ -13,13 +13,13 @@ from pathlib import Path
 from training.datasets import files
 from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
-from training.datasets.sample import Mount
+from training.datasets.sample import RoughMount
 
 TREE = '  <data>/nuscenes_front/{image/*.jpg, teacher_label/*.png}'
 
 SIZE_HW = (450, 800)
 FOCAL_PX = 633.0
-MOUNT = Mount(horizon=0.444, height_m=1.51)
+MOUNT = RoughMount(horizon=0.444, height_m=1.51)
 """The height is nuScenes' own calibration; the horizon was read off the pictures."""
 INTRINSICS = (FOCAL_PX, FOCAL_PX, (SIZE_HW[1] - 1) / 2, (SIZE_HW[0] - 1) / 2)
 

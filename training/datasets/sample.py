@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.mount import Mount
 
 GUESSED_HEIGHT_M = 1.65
 """Height of a car's camera that nobody has measured: KITTI's, so that a guess never argues with
@@ -16,7 +17,7 @@ the scale that KITTI's lidar teaches."""
 
 
 @dataclass(frozen=True)
-class Mount:
+class RoughMount:
     """How a camera without depth truth is mounted, roughly: see training.ground.
 
     horizon: row of the level horizon, as a share of the image height. height_m: above the ground.
@@ -44,7 +45,9 @@ class Sample:
     nav7_id        (H, W) uint8, coarse class truth (lightdepth_ros.classes.NAV7_NAMES); 255 =
                    unlabelled. Filled where a data set has human coarse labels (CamVid, IDD), whose
                    fine `label_id` may be a teacher's guess or missing. None = no coarse truth.
-    mount          how the camera is mounted, where that is known, or None.
+    mount          how the camera is mounted, roughly, or None.
+    pose           exact or fitted pose of the camera over the ground; None = unknown.
+    height_m       height of the camera over the ground, where the data set's makers say it.
     trust          factor on the weight of everything this sample says about depth.
     """
 
@@ -57,7 +60,9 @@ class Sample:
     right_rgb: np.ndarray | None = None
     baseline_m: float | None = None
     nav7_id: np.ndarray | None = None
-    mount: Mount | None = None
+    mount: RoughMount | None = None
+    pose: Mount | None = None
+    height_m: float | None = None
     trust: float = 1.0
 
 
