@@ -21,6 +21,8 @@ def folder(tmp_path):
     trees.write_image(tmp_path / 't.png', half)
     trees.write_image(tmp_path / 'l.png', trees.ids(HW, 18, 255, 0))
     trees.write_image(tmp_path / 'n.png', trees.ids(HW, 6, 255, 5))
+    soft = np.array([[[0, 1, 128], [255, 255, 255]]], np.uint8)
+    trees.write_image(tmp_path / 's.png', soft[..., ::-1])
     return tmp_path
 
 
@@ -29,9 +31,10 @@ def write(folder, *lines: str) -> None:
 
 
 FULL = (
-    'id,split,image,depth,teacher_depth,label,nav7,right,w,h,fx,fy,cx,cy,baseline_m,weather',
-    'x1,train,a.png,d.png,t.png,l.png,n.png,r.png,10,6,100,101,4.5,2.5,0.2,rain',
-    ',val,b.jpg,,,,,,,,,,,,,',
+    'id,split,image,depth,teacher_depth,label,nav7,right,w,h,fx,fy,cx,cy,baseline_m,weather,'
+    'soft_label,camera_height_m,place',
+    'x1,train,a.png,d.png,t.png,l.png,n.png,r.png,10,6,100,101,4.5,2.5,0.2,rain,s.png,0.8,yard',
+    ',val,b.jpg,,,,,,,,,,,,,,,,',
 )
 
 
@@ -47,6 +50,9 @@ def test_every_column_reaches_its_field(folder):
     camera = sample.camera
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (100, 101, 4.5, 2.5)
     assert (sample.name, sample.baseline_m) == ('x1', 0.2)
+    assert sample.soft_label.tolist() == [[[0, 1, 128], [255, 255, 255]]]
+    assert sample.height_m == 0.8
+    assert open_dataset('manifest', folder).frames[0].place == 'yard'
 
 
 def test_half_size_teacher_depth_fills_its_four_pixels_unblended(folder):
@@ -62,6 +68,7 @@ def test_row_with_an_image_only_is_uncalibrated_and_named_by_its_path(folder):
     sample = open_dataset('manifest', folder)[1]
     assert sample.name == 'b'
     assert (sample.camera, sample.depth_m, sample.label_id, sample.nav7_id) == (None,) * 4
+    assert (sample.soft_label, sample.height_m) == (None, None)
 
 
 def test_splits_and_joined_sources(folder):
@@ -85,6 +92,8 @@ def test_splits_and_joined_sources(folder):
         (['image,fx,fy,cx,cy', 'a.png,100,,4,2'], r"fy is '', not a number"),
         (['image,fx,fy,cx,cy', 'a.png,0,0,0,0'], r'row 1: focal length fx=0'),
         (['image,split'], r'no row of split None'),
+        (['image,camera_height_m', 'a.png,-1'], r'camera_height_m is -1; metres over the ground'),
+        (['image,camera_height_m', 'a.png,low'], r"camera_height_m is 'low', not a number"),
     ],
 )
 def test_wrong_manifest_is_refused_when_opened(folder, lines, message):
@@ -101,6 +110,8 @@ def test_wrong_manifest_is_refused_when_opened(folder, lines, message):
         (['image,depth', 'a.png,none.png'], r'cannot read the image .*none.png: No such file'),
         (['image,label', 'a.png,n.png'], None),
         (['image,nav7', 'a.png,l.png'], r'l.png holds label id 18'),
+        (['image,soft_label', 'a.png,l.png'], r'l.png is uint8 .*three 8-bit channels'),
+        (['image,soft_label', 'a.png,r.png'], r'r.png holds the pair of classes'),
         (['image,label', 'a.png,d.png'], r'd.png is uint16; a label PNG has 8-bit'),
         (['image,w,h', 'a.png,20,12'], r'a.png is 10x6, but .*20x12'),
     ],

@@ -30,6 +30,8 @@ def root(tmp_path):
     for name in ('k1', 'k2'):  # k2 must stay untaught even if somebody puts files there
         trees.write_image(kitti / 'teacher_depth' / f'{name}.png', half)
         trees.write_image(kitti / 'teacher_label' / f'{name}.png', trees.ids(hw, 13, 255))
+        soft = np.full((5, 10, 3), (13, 14, 200), np.uint8)
+        trees.write_image(kitti / 'teacher_soft' / f'{name}.png', soft[..., ::-1])
     (kitti / 'manifest.csv').write_text('\n'.join(KITTI_ROWS) + '\n')
     for split in ('train', 'val'):
         folder = tmp_path / 'camvid' / split
@@ -54,12 +56,15 @@ def test_kitti_train_has_lidar_teacher_depth_at_image_size_and_teacher_labels(ro
     assert (sample.teacher_depth_m == 30).all()
     assert sample.label_id[0, 0] == 13
     assert (sample.camera.fx, sample.camera.width) == (700, 40)
+    assert sample.soft_label.shape == (5, 10, 3)
+    assert sample.height_m == 1.65
 
 
 def test_kitti_val_and_stereo_are_never_taught(root):
     for name in ('kitti-val', 'kitti-stereo'):
         sample = open_dataset(name, root)[0]
-        assert (sample.teacher_depth_m, sample.label_id) == (None, None)
+        assert (sample.teacher_depth_m, sample.label_id, sample.soft_label) == (None,) * 3
+        assert sample.height_m == 1.65
     assert sample.baseline_m == 0.5
     np.testing.assert_array_equal(sample.right_rgb, sample.rgb)
 
@@ -99,16 +104,16 @@ def test_missing_folder_or_partner_is_named(root, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'count', 'fields'),
     [
-        ('kitti-train', 68, 'camera depth_m teacher_depth_m label_id'),
-        ('kitti-extra', 52, 'camera depth_m teacher_depth_m label_id'),
-        ('kitti-val', 18, 'camera depth_m'),
-        ('kitti-unlabelled', 91, 'camera teacher_depth_m label_id'),
-        ('kitti-road', 152, 'camera teacher_depth_m label_id'),
-        ('kitti-stereo', 6, 'camera right_rgb baseline_m'),
+        ('kitti-train', 68, 'camera depth_m teacher_depth_m label_id soft_label height_m'),
+        ('kitti-extra', 52, 'camera depth_m teacher_depth_m label_id soft_label height_m'),
+        ('kitti-val', 18, 'camera depth_m height_m'),
+        ('kitti-unlabelled', 91, 'camera teacher_depth_m label_id soft_label height_m'),
+        ('kitti-road', 152, 'camera teacher_depth_m label_id soft_label height_m'),
+        ('kitti-stereo', 6, 'camera right_rgb baseline_m height_m'),
         ('camvid-train', 367, 'label_id nav7_id mount'),
         ('camvid-val', 101, 'nav7_id mount'),
         ('idd-train', 1403, 'label_id nav7_id mount'),
-        ('nuscenes-front', 199, 'camera label_id mount'),
+        ('nuscenes-front', 199, 'camera label_id mount soft_label'),
     ],
 )
 def test_real_folder_has_the_counts_and_truths_of_its_readme(name, count, fields):

@@ -15,6 +15,7 @@ from lightdepth_ros.errors import ConfigError  # noqa: E402
 from training import pack  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
 from training.datasets.catalog import open_dataset  # noqa: E402
+from training.datasets.sample import Sample  # noqa: E402
 from training.stream import load_sources  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -91,3 +92,13 @@ def test_pack_that_cannot_fit_says_how_much_is_needed(recorded, tmp_path):
 def test_frames_are_thinned_evenly():
     assert pack.spread(10, 4) == [0, 2, 5, 7]
     assert pack.spread(3, 10) == [0, 1, 2]
+
+
+def test_soft_labels_and_the_cameras_height_are_packed_as_they_are():
+    rgb = np.zeros((40, 60, 3), np.uint8)
+    soft = np.full((10, 15, 3), (13, 14, 200), np.uint8)
+    sample = Sample(rgb, None, None, None, 'a', soft_label=soft, height_m=0.31)
+    frame = pack.pack_frame(sample, 0, 20)
+    written = frame.files[frame.row['soft_label']]
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(written, np.uint8), -1), soft)
+    assert frame.row['camera_height_m'] == '0.31'

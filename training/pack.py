@@ -113,6 +113,8 @@ def pack_frame(sample: Sample, number: int, most_rows: int) -> PackedFrame:
     if sample.camera is not None:
         camera = sample.camera.resized(hw[1], hw[0])
         row |= {key: f'{getattr(camera, key):.4f}' for key in ('fx', 'fy', 'cx', 'cy')}
+    if sample.height_m is not None:
+        row['camera_height_m'] = f'{sample.height_m:.4g}'
     files = {}
     for column, data in truth_files(sample, hw).items():
         row[column] = f'{stem}_{column}.png'
@@ -132,6 +134,8 @@ def truth_files(sample: Sample, hw: tuple[int, int]) -> dict[str, bytes]:
         found['label'] = small_png(nearest(sample.label_id, hw))
     if sample.nav7_id is not None and sample.label_id is None:  # training reads the fine ids
         found['nav7'] = small_png(nearest(sample.nav7_id, hw))
+    if sample.soft_label is not None:
+        found['soft_label'] = small_png(sample.soft_label)
     return found
 
 

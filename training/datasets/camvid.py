@@ -7,6 +7,7 @@ holds a teacher's 19 classes, narrowed to those that the true class allows; it g
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,17 +25,46 @@ TO_NAV7 = {3: 0, 4: 1, 9: 2, 10: 2, 8: 3, 2: 4, 6: 4, 7: 4, 1: 5, 5: 5, 0: 6, 11
 7 Fence 8 Car 9 Pedestrian 10 Bicyclist 11 void."""
 MOUNT = RoughMount(horizon=0.495, height_m=GUESSED_HEIGHT_M)
 """The horizon was read off the pictures."""
+SEQUENCE_ASIDE = '0006R0'
+"""The drive that training may leave out, so that labels are scored on streets it never saw. File
+names begin with the drive: train has 0001TP, 0006R0 and 0016E5; all of val is 0016E5 too."""
 
 
 def open_camvid(root: Path, split: str) -> Frames:
     """Open the split train or val."""
     name = f'camvid-{split}'
+    return Frames(name, split_frames(root, split, name))
+
+
+def open_other_sequences(root: Path) -> Frames:
+    """Open the frames of train that are not of the sequence kept aside."""
+    frames = split_frames(root, 'train', 'camvid-other-train')
+    return Frames('camvid-other-train', [f for f in frames if f.place != SEQUENCE_ASIDE])
+
+
+def open_sequence_aside(root: Path) -> Frames:
+    """Open the sequence kept aside, from train and val, without fine labels."""
+    name = 'camvid-seq-val'
+    frames = split_frames(root, 'train', name) + split_frames(root, 'val', name)
+    aside = [replace(f, label=None) for f in frames if f.place == SEQUENCE_ASIDE]
+    return Frames(name, aside)
+
+
+def split_frames(root: Path, split: str, name: str) -> list[Frame]:
+    """Return the frames of the split train or val; `name` is for messages."""
     images = list_images(root / 'camvid' / split / 'image', name, TREE)
-    return Frames(name, [camvid_frame(image, fine=split == 'train') for image in images])
+    return [camvid_frame(image, fine=split == 'train') for image in images]
 
 
 def camvid_frame(image: Path, fine: bool) -> Frame:
     """Return the frame of one image; `fine`: with the 19-class labels."""
     coarse = partial(files.read_ids, files.id_table(TO_NAV7), sister(image, 'label'))
     label = partial(files.read_ids, files.TRAIN_IDS, sister(image, 'label19')) if fine else None
-    return Frame(name=image.stem, image=image, label=label, nav7=coarse, mount=MOUNT)
+    return Frame(
+        name=image.stem,
+        image=image,
+        label=label,
+        nav7=coarse,
+        mount=MOUNT,
+        place=image.stem.partition('_')[0],
+    )

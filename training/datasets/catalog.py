@@ -53,10 +53,37 @@ OPENERS = {
     'kitti-stereo': Opener('stereo pairs, two with lidar', 'kitti', 'open_kitti', ('stereo',)),
     'camvid-train': Opener('CamVid, 19 and 7 classes', 'camvid', 'open_camvid', ('train',)),
     'camvid-val': Opener('CamVid, 7 classes', 'camvid', 'open_camvid', ('val',)),
+    'camvid-other-train': Opener(
+        'camvid-train less one sequence', 'camvid', 'open_other_sequences'
+    ),
+    'camvid-seq-val': Opener('that sequence, 7 classes', 'camvid', 'open_sequence_aside'),
     'idd-train': Opener('IDD Lite, 19 and 7 classes', 'idd', 'open_idd'),
+    'idd-part-train': Opener('idd-train less some sequences', 'idd', 'open_idd_part', ('train',)),
+    'idd-part-val': Opener('those sequences, 7 classes', 'idd', 'open_idd_part', ('val',)),
     'nuscenes-front': Opener(
         'nuScenes front camera, teacher labels', 'nuscenes_front', 'open_nuscenes_front'
     ),
+    'more-kitti': Opener('more scattered KITTI, teachers', 'more', 'open_more', ('kitti',)),
+    'more-grey': Opener('a grey KITTI drive, teacher labels', 'more', 'open_more', ('grey',)),
+    'more-semantics': Opener(
+        'KITTI with true labels, teacher depth', 'more', 'open_more', ('semantics',)
+    ),
+    'more-stereo': Opener('grey stereo pairs for a teacher', 'more', 'open_more', ('stereo',)),
+    'more-rigs': Opener('other cars, lidar, teacher labels', 'more', 'open_more', ('rigs',)),
+    'more-rigs-train': Opener(
+        'DDAD and nuScenes of these', 'more', 'open_more', ('rigs', 'train')
+    ),
+    'more-rigs-val': Opener(
+        'PandaSet and KITTI-360 of these', 'more', 'open_more', ('rigs', 'val')
+    ),
+    'more-nuscenes': Opener(
+        'calibrated nuScenes, teacher labels', 'more', 'open_more', ('nuscenes',)
+    ),
+    'more-nuscenes-train': Opener(
+        'some of its drives', 'more', 'open_more', ('nuscenes', 'train')
+    ),
+    'more-nuscenes-val': Opener('its other drives', 'more', 'open_more', ('nuscenes', 'val')),
+    'robots': Opener('three rooms with depth, hand-held', 'more', 'open_robots'),
     # Data sets as their makers ship them; the root is their own folder.
     'kitti-raw': Opener('every KITTI raw drive', 'kitti_raw', 'open_kitti_raw'),
     'kitti-raw-stereo': Opener('same, with right images', 'kitti_raw', 'open_kitti_raw', (True,)),

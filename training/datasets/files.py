@@ -19,6 +19,7 @@ END_MARKS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}
 """How complete JPEG and PNG files end. Decoders fill the rest of a cut-off file with grey."""
 
 TAIL_BYTES = 4096
+SOFT_CHANNELS = 3
 
 
 def require_folder(folder: Path, what: str, tree: str) -> Path:
@@ -106,6 +107,28 @@ def read_ids(table: np.ndarray, path: Path, hw: tuple[int, int]) -> np.ndarray:
         )
     ids: np.ndarray = mapped.astype(np.uint8)
     return ids
+
+
+def read_soft_label(path: Path) -> np.ndarray:
+    """Return (h, w, 3) uint8 of a soft label PNG: first id, second id, 255 * share of the first.
+
+    The file's channels are in the order in which OpenCV reads them (blue first). Every pixel is
+    two train ids, or 255 in all three channels.
+    """
+    soft = decode(path, cv2.IMREAD_UNCHANGED)
+    if soft.dtype != np.uint8 or soft.ndim != 3 or soft.shape[2] != SOFT_CHANNELS:
+        raise DataError(
+            f'{path} is {soft.dtype} {soft.shape}; a soft label PNG has three 8-bit channels: '
+            'likeliest class, second class, 255 x share of the first'
+        )
+    none = (soft == UNLABELLED).all(axis=2)
+    wrong = ~none & (soft[..., :2] >= len(CLASSES)).any(axis=2)
+    if wrong.any():
+        raise DataError(
+            f'{path} holds the pair of classes {soft[wrong][0, :2].tolist()}: two train ids from '
+            f'0 to {len(CLASSES) - 1} are expected, or {UNLABELLED} in all three channels'
+        )
+    return soft
 
 
 def id_table(mapping: dict[int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
-from training.datasets.files import read_rgb
+from training.datasets.files import read_rgb, read_soft_label
 from training.datasets.sample import Dataset, RoughMount, Sample
 
 Reader = Callable[[tuple[int, int]], np.ndarray]
@@ -34,6 +34,10 @@ class Frame:
     size_hw     (height, width) that the intrinsics belong to, checked when given.
     mount       how the camera is mounted, or None.
     resize_hw   bring an uncalibrated, squeezed image to this size, so that pixels are square.
+    soft_label  file of the Sample field of that name, or None.
+    height_m    the Sample field of that name, or None.
+    place       where it was recorded (a drive, a street, a scene), for splits by place; '' =
+                not known.
     """
 
     name: str
@@ -48,6 +52,9 @@ class Frame:
     size_hw: tuple[int, int] | None = None
     mount: RoughMount | None = None
     resize_hw: tuple[int, int] | None = None
+    soft_label: Path | None = None
+    height_m: float | None = None
+    place: str = ''
 
 
 class Frames:
@@ -111,12 +118,17 @@ def read_frame(frame: Frame) -> Sample:
         baseline_m=frame.baseline_m,
         nav7_id=read(frame.nav7),
         mount=frame.mount,
+        soft_label=read_soft_label(frame.soft_label) if frame.soft_label else None,
+        height_m=frame.height_m,
     )
     return resized(sample, frame.resize_hw) if frame.resize_hw else sample
 
 
 def resized(sample: Sample, hw: tuple[int, int]) -> Sample:
-    """Resample image (bilinear) and truth maps (nearest) of an uncalibrated sample to `hw`."""
+    """Resample image (bilinear) and truth maps (nearest) of an uncalibrated sample to `hw`.
+
+    Soft labels keep their own size: they cover the whole image whatever that is.
+    """
 
     def nearest(array: np.ndarray | None) -> np.ndarray | None:
         if array is None:

@@ -17,6 +17,9 @@ from lightdepth_ros.errors import DataError
 COLOUR_CAMERAS = (2, 3)
 """KITTI's left and right colour camera."""
 
+CAMERA_HEIGHT_M = 1.65
+"""Height of all four cameras over the ground, as KITTI's makers give it."""
+
 
 def read_calibration(path: Path) -> dict[str, np.ndarray]:
     """Return the numbers of each line "key: values"; lines that hold no numbers are left out."""

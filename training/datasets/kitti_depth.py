@@ -14,7 +14,7 @@ from lightdepth_ros.errors import DataError
 from training.datasets import files
 from training.datasets.folders import list_images
 from training.datasets.frames import Frame, Frames
-from training.datasets.kitti_calib import raw_cameras
+from training.datasets.kitti_calib import CAMERA_HEIGHT_M, raw_cameras
 from training.datasets.kitti_raw import RawFrame, check_images, eigen_list, read_split
 
 TREE = """  <root>/train/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png
@@ -73,7 +73,8 @@ def annotated_frames(name: str, raw: Path, pairs: list[tuple[RawFrame, Path]]) -
     for r, truth in pairs:
         camera = cameras(r.drive.partition('/')[0])[r.camera]
         depth = partial(files.read_depth, truth)
-        frames.append(Frame(r.name, r.image(raw, r.camera), camera.intrinsics, depth))
+        image = r.image(raw, r.camera)
+        frames.append(Frame(r.name, image, camera.intrinsics, depth, height_m=CAMERA_HEIGHT_M))
     return Frames(name, frames)
 
 
@@ -89,7 +90,7 @@ def selected_frame(image: Path, folder: Path) -> Frame:
     truth = image.name.replace('_sync_image_', '_sync_groundtruth_depth_')
     depth = partial(files.read_depth, folder / 'groundtruth_depth' / truth)
     intrinsics = read_intrinsics(folder / 'intrinsics' / f'{image.stem}.txt')
-    return Frame(image.stem, image, intrinsics, depth)
+    return Frame(image.stem, image, intrinsics, depth, height_m=CAMERA_HEIGHT_M)
 
 
 def read_intrinsics(path: Path) -> tuple[float, float, float, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from training.datasets import lidar
 from training.datasets.folders import list_images
 from training.datasets.frames import Frame, Frames
-from training.datasets.kitti_calib import baseline_m, object_cameras
+from training.datasets.kitti_calib import CAMERA_HEIGHT_M, baseline_m, object_cameras
 
 TREE = """  <root>/training/image_2/000000.png
   <root>/training/image_3/000000.png     (only for stereo)
@@ -39,6 +39,7 @@ def object_frame(image: Path, stereo: bool) -> Frame:
         name=image.stem,
         image=image,
         intrinsics=cameras[2].intrinsics,
+        height_m=CAMERA_HEIGHT_M,
         depth=read if scan.parent.is_dir() else None,
         right=folder / 'image_3' / image.name if stereo else None,
         baseline_m=baseline_m(cameras[2], cameras[3]) if stereo else None,

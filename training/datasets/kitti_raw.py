@@ -22,7 +22,7 @@ from lightdepth_ros.errors import DataError
 from training.datasets import lidar
 from training.datasets.files import require_folder
 from training.datasets.frames import Frame, Frames
-from training.datasets.kitti_calib import KittiCamera, baseline_m, raw_cameras
+from training.datasets.kitti_calib import CAMERA_HEIGHT_M, KittiCamera, baseline_m, raw_cameras
 
 TREE = """  <root>/2011_09_26/calib_cam_to_cam.txt, calib_velo_to_cam.txt
   <root>/2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000000.png (or .jpg)
@@ -159,6 +159,7 @@ def raw_frame(
         name=raw.name,
         image=raw.image(root, raw.camera),
         intrinsics=camera.intrinsics,
+        height_m=CAMERA_HEIGHT_M,
         depth=read if scan.is_file() else None,
         right=raw.image(root, SIDES['r']) if pair else None,
         baseline_m=baseline_m(camera, cameras[SIDES['r']]) if pair else None,

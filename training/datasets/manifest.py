@@ -16,6 +16,10 @@ relative to the CSV file's folder; an empty cell means "none".
 | label | 8-bit PNG of Cityscapes train ids, 255 = unlabelled |
 | nav7 | 8-bit PNG of coarse ids (lightdepth_ros.classes.NAV7_NAMES), 255 = unlabelled |
 | right, baseline_m | right-hand image of a rectified pair, and metres between the cameras |
+| soft_label | 8-bit PNG of three channels, any size: see Sample.soft_label |
+| camera_height_m | height of the camera over the ground in metres, where it is known |
+| place | where the frame was recorded (a street; else the column drive): for splits by place |
+| source | where the file came from; for people |
 """
 
 from __future__ import annotations
@@ -34,9 +38,10 @@ from training.datasets.frames import Frame, Frames, Reader
 
 COLUMNS = (
     'id', 'split', 'image', 'depth', 'teacher_depth', 'label', 'nav7', 'right', 'w', 'h',
-    'fx', 'fy', 'cx', 'cy', 'baseline_m',
+    'fx', 'fy', 'cx', 'cy', 'baseline_m', 'soft_label', 'camera_height_m', 'place', 'source',
 )  # fmt: skip
 INTRINSICS = ('fx', 'fy', 'cx', 'cy')
+HIGHEST_CAMERA_M = 50.0
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -96,7 +101,10 @@ def row_to_frame(row: dict[str, str], path: Path, number: int) -> Frame:
         label=reader('label', partial(files.read_ids, files.TRAIN_IDS)),
         nav7=reader('nav7', partial(files.read_ids, files.NAV7_IDS)),
         right=folder / row['right'] if row.get('right') else None,
-        baseline_m=number_of(row, 'baseline_m', where) if row.get('baseline_m') else None,
+        baseline_m=number_or_none(row, 'baseline_m', where),
+        soft_label=folder / row['soft_label'] if row.get('soft_label') else None,
+        height_m=row_height(row, where),
+        place=row.get('place') or row.get('drive', ''),
     )
 
 
@@ -106,6 +114,22 @@ def number_of(row: dict[str, str], column: str, where: str) -> float:
         return float(row.get(column, ''))
     except ValueError as error:
         raise DataError(f'{where}: {column} is {row.get(column)!r}, not a number') from error
+
+
+def number_or_none(row: dict[str, str], column: str, where: str) -> float | None:
+    """Return the cell as a number, or None where it is empty."""
+    return number_of(row, column, where) if row.get(column) else None
+
+
+def row_height(row: dict[str, str], where: str) -> float | None:
+    """Return the camera's height in metres, or None where the cell is empty."""
+    height = number_or_none(row, 'camera_height_m', where)
+    if height is not None and not 0 < height < HIGHEST_CAMERA_M:
+        raise DataError(
+            f'{where}: camera_height_m is {height:g}; metres over the ground are expected, above '
+            f'0 and below {HIGHEST_CAMERA_M:g}'
+        )
+    return height
 
 
 def row_size(row: dict[str, str], where: str) -> tuple[int, int] | None:

@@ -15,12 +15,14 @@ from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
 from training.datasets.sample import RoughMount
 
-TREE = '  <data>/nuscenes_front/{image/*.jpg, teacher_label/*.png}'
+TREE = '  <data>/nuscenes_front/{image/*.jpg, teacher_label/*.png, teacher_soft/*.png}'
 
 SIZE_HW = (450, 800)
 FOCAL_PX = 633.0
-MOUNT = RoughMount(horizon=0.444, height_m=1.51)
-"""The height is nuScenes' own calibration; the horizon was read off the pictures."""
+HEIGHT_M = 1.51
+"""nuScenes' own calibration of the front camera."""
+MOUNT = RoughMount(horizon=0.444, height_m=HEIGHT_M)
+"""The horizon was read off the pictures."""
 INTRINSICS = (FOCAL_PX, FOCAL_PX, (SIZE_HW[1] - 1) / 2, (SIZE_HW[0] - 1) / 2)
 
 
@@ -31,7 +33,8 @@ def open_nuscenes_front(root: Path) -> Frames:
 
 
 def nuscenes_frame(image: Path) -> Frame:
-    """Return the frame of one image."""
+    """Return the frame of one image. Soft labels need not be there."""
+    soft = image.parent.parent / 'teacher_soft' / f'{image.stem}.png'
     return Frame(
         name=image.stem,
         image=image,
@@ -39,4 +42,5 @@ def nuscenes_frame(image: Path) -> Frame:
         label=partial(files.read_ids, files.TRAIN_IDS, sister(image, 'teacher_label')),
         size_hw=SIZE_HW,
         mount=MOUNT,
+        soft_label=soft if soft.is_file() else None,
     )

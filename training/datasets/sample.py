@@ -47,8 +47,12 @@ class Sample:
                    fine `label_id` may be a teacher's guess or missing. None = no coarse truth.
     mount          how the camera is mounted, roughly, or None.
     pose           exact or fitted pose of the camera over the ground; None = unknown.
-    height_m       height of the camera over the ground, where the data set's makers say it.
     trust          factor on the weight of everything this sample says about depth.
+    soft_label     (h, w, 3) uint8, a teacher's two likeliest classes at a size of its own (usually
+                   a quarter of the image's): id of the first, id of the second, and the first's
+                   share 255 * p1 / (p1 + p2). All three 255 = no value. None = no soft labels.
+    height_m       height of the camera over the ground in metres, where the makers of the data
+                   set say it, or None. A guessed or fitted height belongs in `mount` or `pose`.
     """
 
     rgb: np.ndarray
@@ -62,8 +66,9 @@ class Sample:
     nav7_id: np.ndarray | None = None
     mount: RoughMount | None = None
     pose: Mount | None = None
-    height_m: float | None = None
     trust: float = 1.0
+    soft_label: np.ndarray | None = None
+    height_m: float | None = None
 
 
 class Dataset(Protocol):
