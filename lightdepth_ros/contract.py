@@ -13,8 +13,11 @@ from typing import Any
 
 from lightdepth_ros.classes import CLASSES, SemanticClass
 from lightdepth_ros.errors import ContractError
+from lightdepth_ros.perception.mount import MAP_STRIDE
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)
+"""What is read. Format 1 knew no ground map: its files load as models that take none."""
 MODELS_DIR = Path(__file__).parent / 'models'
 EXIT_STRIDE = {'L': 2, 'M': 4, 'S': 8, 'XS': 16}
 """Input pixels per output pixel of each exit: 480x320 in gives 240x160, 120x80, 60x40 or 30x20
@@ -25,12 +28,14 @@ out."""
 class ModelContract:
     """Everything the runtime must know about one exported exit of one student.
 
-    ONNX interface, fixed: input `image` (1, H, W, 3) uint8 RGB; outputs `depth` (1, h, w)
-    float32 in metres for
-    a camera whose focal length is `canonical_focal_px` network pixels, `label` (1, h, w) uint8
-    and `confidence`
-    (1, h, w) uint8 (see Prediction). H and W are free multiples of `divisor`; h = H / stride, w
-    = W / stride.
+    ONNX interface, fixed: input `image` (1, H, W, 3) uint8 RGB and, where `takes_ground`, input
+    `ground` (1, 4, H / 16, W / 16) float32, the ground map of perception/mount.py; outputs
+    `depth` (1, h, w) float32 in metres for a camera whose focal length is `canonical_focal_px`
+    network pixels (and which, where the ground map tells its mount, stands `canonical_height_m`
+    over the ground), `label` (1, h, w) uint8 and `confidence` (1, h, w) uint8 (see Prediction).
+    H and W are free multiples of `divisor`; h = H / stride, w = W / stride.
+
+    canonical_height_m: None = the model takes no ground map.
     """
 
     student: str
@@ -44,13 +49,16 @@ class ModelContract:
     classes: tuple[SemanticClass, ...] = CLASSES
     training: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
+    canonical_height_m: float | None = None
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
+        if self.format not in FORMATS:
             raise ContractError(
-                f'contract format is {self.format}, this version reads {FORMAT}. Export the model '
-                'again with `python -m training.export`, or install the matching lightdepth_ros.'
+                f'contract format is {self.format}, this version reads '
+                f'{" and ".join(map(str, FORMATS))}. Export the model again with '
+                '`python -m training.export`, or install the matching lightdepth_ros.'
             )
+        self._check_ground()
         if self.exit not in EXIT_STRIDE:
             raise ContractError(
                 f'exit is {self.exit!r}; it must be one of {", ".join(EXIT_STRIDE)}'
@@ -72,6 +80,31 @@ class ModelContract:
             raise ContractError(
                 f'class ids are {[c.id for c in self.classes]}; they must count up from 0'
             )
+
+    def _check_ground(self) -> None:
+        height_m = self.canonical_height_m
+        if height_m is None:
+            return
+        if self.format == 1:
+            raise ContractError(
+                f'canonical_height_m is {height_m} in a contract of format 1, which knows no '
+                'ground map. Export the model again with `python -m training.export`.'
+            )
+        if not (math.isfinite(height_m) and height_m > 0):
+            raise ContractError(
+                f'canonical_height_m is {height_m}; it must be positive, or null for a model '
+                'that takes no ground map'
+            )
+        if self.divisor % MAP_STRIDE:
+            raise ContractError(
+                f'divisor is {self.divisor}; a model with a ground map needs a multiple of '
+                f'{MAP_STRIDE}, the size of its cells'
+            )
+
+    @property
+    def takes_ground(self) -> bool:
+        """Whether the model has the input `ground`."""
+        return self.canonical_height_m is not None
 
     @property
     def stride(self) -> int:
@@ -100,6 +133,8 @@ class ModelContract:
             )
             data['input_hw'] = tuple(int(v) for v in data['input_hw'])
             data['depth_range_m'] = tuple(float(v) for v in data['depth_range_m'])
+            height_m = data.get('canonical_height_m')
+            data['canonical_height_m'] = None if height_m is None else float(height_m)
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.classes import CLASSES, UNLABELLED, SemanticClass, palette
-from lightdepth_ros.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
 
 Color = tuple[int, int, int]
 PAPER: Color = (22, 24, 29)

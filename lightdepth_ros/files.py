@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lightdepth_ros.cloud import finite_points, unpacked_rgb
 from lightdepth_ros.errors import BadImageError, DataError
+from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 DEPTH_UNITS_PER_M = 256

@@ -26,8 +26,8 @@ class BrokenEngine:
         self.precision = precision
         self.closed = False
 
-    def run(self, image, outputs=engines.OUTPUTS):
-        found = self.inner.run(image, outputs)
+    def run(self, image, outputs=engines.OUTPUTS, ground=None):
+        found = self.inner.run(image, outputs, ground)
         self.fault(found)
         return found
 

@@ -151,10 +151,11 @@ class FakeEngine:
         self.graph = onnx.load_from_string(model).graph
         self.values = {v.name: v for v in [*self.graph.input, *self.graph.output]}
         self.address: dict[str, int] = {}
-        inputs = self.session.get_inputs()[0].shape
-        found = self.session.run(None, {'image': np.zeros(inputs, np.uint8)})
+        self.inputs = [v.name for v in self.graph.input]
+        self.shape = {v.name: tuple(v.shape) for v in self.session.get_inputs()}
+        blank = {n: np.zeros(self.shape[n], self.get_tensor_dtype(n).value) for n in self.inputs}
+        found = self.session.run(None, blank)
         names = [v.name for v in self.graph.output]
-        self.shape = {'image': tuple(inputs)}
         self.shape |= {n: a.shape for n, a in zip(names, found, strict=True)}
         self.num_io_tensors = len(self.values)
 
@@ -168,10 +169,10 @@ class FakeEngine:
         return self.shape[name]
 
     def get_tensor_dtype(self, name: str) -> Type:
-        return Type.FLOAT if name == 'depth' else Type.UINT8
+        return Type.FLOAT if name in ('depth', 'ground') else Type.UINT8
 
     def get_tensor_mode(self, name: str) -> Mode:
-        return Mode.INPUT if name == 'image' else Mode.OUTPUT
+        return Mode.INPUT if name in self.inputs else Mode.OUTPUT
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.address[name] = address
@@ -189,7 +190,7 @@ class FakeEngine:
 
     def compute(self) -> None:
         names = [v.name for v in self.graph.output]
-        arrays = self.session.run(names, {'image': self.memory('image').copy()})
+        arrays = self.session.run(names, {n: self.memory(n).copy() for n in self.inputs})
         found = dict(zip(names, arrays, strict=True))
         if self.cuda.fault is not None:
             self.cuda.fault(found)

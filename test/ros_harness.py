@@ -26,8 +26,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from lightdepth_ros.outputs import OUTPUTS
-from lightdepth_ros.topics import MESSAGE_TYPES
+from lightdepth_ros.node.topics import MESSAGE_TYPES
+from lightdepth_ros.stream.outputs import OUTPUTS
 from tools.ros_env import ROOT, node_executable
 
 PATIENCE_S = 60.0
@@ -47,7 +47,7 @@ def node_command() -> list[str]:
     installed = node_executable()
     if installed.is_file():
         return [str(installed)]
-    return [sys.executable, '-m', 'lightdepth_ros.depth_node']
+    return [sys.executable, '-m', 'lightdepth_ros.node.depth_node']
 
 
 class NodeProcess:

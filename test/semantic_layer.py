@@ -14,7 +14,7 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from lightdepth_ros.classes import UNLABELLED
-from lightdepth_ros.messages import cloud_to_points, image_to_array
+from lightdepth_ros.stream.messages import cloud_to_points, image_to_array
 
 CAMERA_HEIGHT_M = 1.5
 

@@ -15,9 +15,10 @@ pytest.importorskip('lightning')
 from trees import write_manifest
 
 from lightdepth_ros.errors import ConfigError, DataError
-from training import ablate, ablation_report
+from training import ablate
 from training.config import TrainConfig
 from training.datasets.sample import Sample
+from training.scoring import ablation_report
 
 pytestmark = pytest.mark.torch
 

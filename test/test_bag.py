@@ -21,11 +21,13 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
-from lightdepth_ros import bag_run, bag_writer, cli
-from lightdepth_ros.bag_parts import PartedBag
-from lightdepth_ros.bag_recording import Recording
+from lightdepth_ros import cli
+from lightdepth_ros.bag import run as bag_run
+from lightdepth_ros.bag import writer as bag_writer
+from lightdepth_ros.bag.parts import PartedBag
+from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.files import WriteError
-from lightdepth_ros.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import OUTPUTS
 from tools.ros_env import ROOT
 
 TOPICS = {f'/{output.topic}' for output in OUTPUTS}
@@ -125,12 +127,12 @@ def test_the_same_through_the_nodes_stream_is_bit_equal_in_every_output(model, t
     pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
     from test_stream import FakePublisher
 
-    from lightdepth_ros import messages
     from lightdepth_ros.config import NodeConfig
-    from lightdepth_ros.loading import load_perception
-    from lightdepth_ros.pipeline import Pipeline
-    from lightdepth_ros.stream import Stream
-    from lightdepth_ros.voice import Voice
+    from lightdepth_ros.perception.loading import load_perception
+    from lightdepth_ros.stream import messages
+    from lightdepth_ros.stream.pipeline import Pipeline
+    from lightdepth_ros.stream.stream import Stream
+    from lightdepth_ros.stream.voice import Voice
 
     source = bags.write(tmp_path / 'in', drive(5))
     assert run(model, source, tmp_path / 'out', '--temporal-filter', '0.5') == 0
@@ -193,7 +195,9 @@ def test_killed_run_goes_on_and_ends_with_the_same_bag(model, tmp_path, storage)
     assert run(model, source, tmp_path / 'whole', *flags) == 1
     code = (
         'import os, signal, sys\n'
-        'from lightdepth_ros import bag_run, cli, cli_bag_show\n'
+        'from lightdepth_ros import cli\n'
+        'from lightdepth_ros.bag import run as bag_run\n'
+        'from lightdepth_ros.cli import bag_show as cli_bag_show\n'
         'bag_run.PART_IMAGES = 7\n'
         'real = cli_bag_show.Show.step\n'
         'def step(self):\n'
@@ -225,7 +229,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_bag(model, tmp_path, storage)
 def test_ctrl_c_saves_the_frame_in_hand_and_the_same_command_goes_on(
     model, tmp_path, monkeypatch, capsys
 ):
-    from lightdepth_ros import cli_bag_show
+    from lightdepth_ros.cli import bag_show as cli_bag_show
 
     source = bags.write(tmp_path / 'in', drive(9))
     real = cli_bag_show.Show.step
@@ -326,7 +330,7 @@ def test_bad_images_are_counted_by_reason_and_the_rest_goes_on(
 def test_recording_that_breaks_off_gives_its_beginning_and_says_so(
     model, tmp_path, monkeypatch, capsys
 ):
-    from lightdepth_ros.bag_recording import DamagedRecordingError
+    from lightdepth_ros.bag.recording import DamagedRecordingError
 
     source = bags.write(tmp_path / 'in', drive(6))
     real = Recording.raw_messages
@@ -501,7 +505,7 @@ def test_memory_stays_flat_over_many_parts(model, tmp_path, monkeypatch):
         pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
         return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
 
-    from lightdepth_ros import cli_bag_show
+    from lightdepth_ros.cli import bag_show as cli_bag_show
 
     monkeypatch.setattr(bag_run, 'PART_IMAGES', 100)
     memory, real = {}, cli_bag_show.Show.step

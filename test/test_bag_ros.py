@@ -14,9 +14,9 @@ from test_bag import IMAGE, SMALL, depths, drive, messages_of
 from tiny_model import make_tiny_model
 
 from lightdepth_ros import cli
-from lightdepth_ros.bag_camera import node_message
+from lightdepth_ros.bag.camera import node_message
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.messages import camera_to_info
+from lightdepth_ros.stream.messages import camera_to_info
 
 pytestmark = pytest.mark.ros
 

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import bench, bench_matrix, bench_start, cli, cli_bench
-from lightdepth_ros.bench import Case, Seconds, Times, ceiling_rate, interleave, shares
-from lightdepth_ros.bench_cost import COPY_BYTES, Cost, memory_copy, network_cost
-from lightdepth_ros.bench_matrix import Matrix, Peer, own_cases, reference_case
-from lightdepth_ros.bench_plot import write_chart
-from lightdepth_ros.bench_report import (
+from lightdepth_ros import cli
+from lightdepth_ros.bench import matrix as bench_matrix
+from lightdepth_ros.bench import start as bench_start
+from lightdepth_ros.bench import timing as bench
+from lightdepth_ros.bench.cost import COPY_BYTES, Cost, memory_copy, network_cost
+from lightdepth_ros.bench.matrix import Matrix, Peer, own_cases, reference_case
+from lightdepth_ros.bench.plot import write_chart
+from lightdepth_ros.bench.report import (
     SECTION,
     TARGETS,
     Report,
@@ -30,6 +32,8 @@ from lightdepth_ros.bench_report import (
     markers,
     write_section,
 )
+from lightdepth_ros.bench.timing import Case, Seconds, Times, ceiling_rate, interleave, shares
+from lightdepth_ros.cli import bench as cli_bench
 from lightdepth_ros.engines import INSTALL, load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
 
@@ -319,6 +323,16 @@ def test_document_is_filled_between_its_markers_only(tmp_path):
     assert '| 1.00 |' not in text
 
 
+def test_prose_that_fills_a_document_is_wrapped_and_tables_are_not(tmp_path):
+    path = tmp_path / 'doc.md'
+    path.write_text(f'{BEGIN}\n{END}\n', encoding='utf-8')
+    row_of_words = f'| {"word " * 40} |'
+    write_section(path, SECTION, f'{"word " * 40}\n\n{row_of_words}')
+    lines = path.read_text(encoding='utf-8').splitlines()
+    assert row_of_words in lines
+    assert [len(line) for line in lines[1:3]] == [99, 99]  # 20 words of 4 letters a line
+
+
 def test_document_without_markers_is_refused_and_kept(tmp_path):
     path = tmp_path / 'doc.md'
     path.write_text('mine', encoding='utf-8')
@@ -453,8 +467,8 @@ def test_engine_check_compares_what_is_installed(tiny, capsys):
 
 
 def test_engine_check_fails_when_an_engine_is_refused(tiny, capsys, monkeypatch):
-    from lightdepth_ros import cli_engine
-    from lightdepth_ros.golden import Verdict
+    from lightdepth_ros.cli import engine as cli_engine
+    from lightdepth_ros.engines.golden import Verdict
 
     engine = load_engine(tiny)
     monkeypatch.setattr(
@@ -465,7 +479,7 @@ def test_engine_check_fails_when_an_engine_is_refused(tiny, capsys, monkeypatch)
 
 
 def test_engine_list_and_prune(tiny, capsys):
-    from lightdepth_ros.engine_cache import EngineKey, get_or_build
+    from lightdepth_ros.engines.cache import EngineKey, get_or_build
 
     key = EngineKey('ab' * 32, 'L', 'fp16', 'tensorrt', '10.1', '8.7', (320, 480), ('depth',))
     get_or_build(key, lambda: b'engine', print)
@@ -519,6 +533,7 @@ DOCS = Path(__file__).parents[1] / 'docs'
 def commands_of(name: str, program: str) -> list[list[str]]:
     """The words of each command of a program that a document's code blocks and spans show."""
     text = (DOCS / name).read_text(encoding='utf-8')
+    text = re.sub(r'(?<!`)`[^`]+`(?!`)', lambda span: span[0].replace('\n', ' '), text)
     found = re.findall(rf'(?:^|&& |`)({program} [^`\n&#]*)', text, re.MULTILINE)
     return [shlex.split(line)[len(program.split()) :] for line in found]
 

@@ -15,8 +15,8 @@ import rclpy
 from std_msgs.msg import String
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import topics
-from lightdepth_ros.depth_node import DepthNode
+from lightdepth_ros.node import topics
+from lightdepth_ros.node.depth_node import DepthNode
 
 pytestmark = pytest.mark.ros
 

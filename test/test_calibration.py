@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from lightdepth_ros.calibration import describe, kind_of_topic, view_of
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.lens import Lens
+from lightdepth_ros.perception.calibration import describe, kind_of_topic, view_of
+from lightdepth_ros.perception.lens import Lens
 
 K = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
 P = [450.0, 0.0, 310.0, 0.0, 0.0, 455.0, 235.0, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -4,9 +4,9 @@
 import pytest
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.camera_yaml import read_camera_yaml
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.lens import Lens
+from lightdepth_ros.perception.camera_yaml import read_camera_yaml
+from lightdepth_ros.perception.lens import Lens
 
 TEXT = """\
 image_width: 640

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from lightdepth_ros import __version__, cli
-from lightdepth_ros.cli_settings import add_setting_flags, config_from
+from lightdepth_ros.cli.settings import add_setting_flags, config_from
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.errors import DataError
 
@@ -50,7 +50,7 @@ def test_errors_are_one_line_and_an_exit_code(monkeypatch, capsys, error, code, 
     def fail(args):
         raise error
 
-    monkeypatch.setattr('lightdepth_ros.cli_predict.run', fail)
+    monkeypatch.setattr('lightdepth_ros.cli.predict.run', fail)
     assert cli.main(['predict', 'x.png']) == code
     err = capsys.readouterr().err
     assert err.startswith('lightdepth predict: ')

@@ -8,8 +8,8 @@ import pytest
 
 from lightdepth_ros.classes import CLASS_ID, SKY, UNLABELLED, nav7_table
 from lightdepth_ros.errors import DataError
-from training import compensate
-from training.compensate import (
+from training.labels import compensate
+from training.labels.compensate import (
     Bins,
     correct_by_bins,
     estimate_bins,
@@ -19,7 +19,7 @@ from training.compensate import (
     narrow_classes,
     set_sky,
 )
-from training.local_correction import correct_locally, filled_log
+from training.labels.local_correction import correct_locally, filled_log
 
 FOCAL_PX = 700.0
 

@@ -40,6 +40,37 @@ def test_shipped_models_are_named_by_student_and_exit():
     assert shipped_contract('plain', 'M').name == 'lightdepth_plain_M.json'
 
 
+def test_format_1_loads_as_a_model_that_takes_no_ground_map(path):
+    data = json.loads(path.read_text())
+    del data['canonical_height_m']
+    data['format'] = 1
+    contract = ModelContract.from_json(json.dumps(data))
+    assert contract.canonical_height_m is None
+    assert not contract.takes_ground
+
+
+def test_canonical_height_says_that_the_model_takes_a_ground_map(tmp_path):
+    contract = load_contract(make_tiny_model(tmp_path, ground=True))
+    assert contract.takes_ground
+    assert contract.canonical_height_m == 1.65
+    assert ModelContract.from_json(contract.to_json()) == contract
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'format': 1, 'canonical_height_m': 1.65}, '1.65 in a contract of format 1'),
+        ({'canonical_height_m': 0.0}, 'canonical_height_m is 0.0; it must be positive'),
+        ({'canonical_height_m': 'low'}, 'not a model contract'),
+        ({'canonical_height_m': 1.65, 'divisor': 8}, 'divisor is 8'),
+    ],
+)
+def test_a_ground_map_that_cannot_be_is_refused(path, changes, words):
+    edit(path, **changes)
+    with pytest.raises(ContractError, match=words):
+        load_contract(path)
+
+
 def test_changed_onnx_is_refused(path):
     onnx_path = path.with_suffix('.onnx')
     onnx_path.write_bytes(onnx_path.read_bytes() + b'\0')

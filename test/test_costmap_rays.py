@@ -16,8 +16,8 @@ from test_nav2_config import costmap, sources
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.navigation import class_mask, clearing_points, obstacle_points
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.navigation import class_mask, clearing_points, obstacle_points
+from lightdepth_ros.perception.prediction import Prediction
 
 CONFIG = NodeConfig()
 CAMERA = Camera(120, 80, 110.0, 110.0, 59.5, 39.5)

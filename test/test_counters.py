@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from lightdepth_ros import counters
-from lightdepth_ros.counters import REASONS, FrameCounters
+from lightdepth_ros.stream import counters
+from lightdepth_ros.stream.counters import REASONS, FrameCounters
 
 
 def test_sum_is_exact_while_threads_count():

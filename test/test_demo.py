@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lightdepth_ros import cloud, draw
+from lightdepth_ros import draw
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import BadImageError, DataError
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception import cloud
+from lightdepth_ros.perception.prediction import Prediction
 from tools import demo_drive, demo_report
 from tools.demo_drive import DriveFrame
 from tools.demo_pictures import GAP_PX, PANEL_WIDTH, side_by_side

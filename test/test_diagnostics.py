@@ -13,8 +13,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from test_health import health
 
-from lightdepth_ros import diagnostics
-from lightdepth_ros.diagnostics import to_array, to_stats
+from lightdepth_ros.node import diagnostics
+from lightdepth_ros.node.diagnostics import to_array, to_stats
 
 
 def test_status_has_level_message_device_and_every_number():

@@ -7,7 +7,7 @@ import pytest
 
 from lightdepth_ros import draw
 from lightdepth_ros.classes import CLASS_ID, palette
-from lightdepth_ros.cloud import POINT
+from lightdepth_ros.perception.cloud import POINT
 
 LOG_STEPS = np.geomspace(2, 80, 24, dtype=np.float32)[None]
 

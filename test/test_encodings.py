@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from lightdepth_ros.encodings import (
+from lightdepth_ros.errors import BadImageError
+from lightdepth_ros.stream.encodings import (
     ENCODINGS,
     check_layout,
     compressed_hw,
     compressed_to_rgb,
     raw_to_rgb,
 )
-from lightdepth_ros.errors import BadImageError
 
 H, W = 18, 24
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lightdepth_ros import engine_cache
-from lightdepth_ros.engine_cache import (
+from lightdepth_ros.engines import cache as engine_cache
+from lightdepth_ros.engines.cache import (
     EngineKey,
     cache_dir,
     discard,

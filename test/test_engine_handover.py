@@ -13,15 +13,16 @@ from broken_engine import BrokenEngine, put_in_place, two_percent_too_far
 from fake_tensorrt import FakeCuda, fake_trt
 from tiny_model import make_tiny_model, tiny_outputs
 
-from lightdepth_ros import engine_handover, engines
+from lightdepth_ros import engines
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.engine_cache import entries
-from lightdepth_ros.engine_handover import HandoverEngine, serving_engine
+from lightdepth_ros.engines import handover as engine_handover
 from lightdepth_ros.engines import tensorrt, tensorrt_build
+from lightdepth_ros.engines.cache import entries
+from lightdepth_ros.engines.golden import golden_image
+from lightdepth_ros.engines.handover import HandoverEngine, serving_engine
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.golden import golden_image
-from lightdepth_ros.model_set import ModelSet
-from lightdepth_ros.pipeline import Switcher
+from lightdepth_ros.stream.model_set import ModelSet
+from lightdepth_ros.stream.pipeline import Switcher
 
 PATIENCE_S = 30.0
 HW = (64, 96)
@@ -389,9 +390,9 @@ def test_openvino_never_compiles_within_a_frame_when_the_image_changes_its_size(
     compiled = []
     real = openvino.OpenVinoEngine._compile
 
-    def spy(self, shape, outputs):
-        compiled.append((threading.current_thread().name, shape[1:3]))
-        return real(self, shape, outputs)
+    def spy(self, input_hw, outputs):
+        compiled.append((threading.current_thread().name, input_hw))
+        return real(self, input_hw, outputs)
 
     monkeypatch.setattr(openvino.OpenVinoEngine, '_compile', spy)
     engine = serving_engine(tiny, 'openvino', 1, lambda line: None, input_hw=HW)

@@ -13,9 +13,9 @@ pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 from ros_harness import NodeProcess, Peer
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.health import ERROR, OK, WARN
+from lightdepth_ros.stream import messages
+from lightdepth_ros.stream.health import ERROR, OK, WARN
 
 pytestmark = pytest.mark.ros
 
@@ -27,7 +27,7 @@ NODE = """
 import pathlib, sys, threading, time
 sys.path.insert(0, 'test')
 from fake_tensorrt import FakeCuda, fake_trt
-from lightdepth_ros import engine_handover
+from lightdepth_ros.engines import handover as engine_handover
 from lightdepth_ros.engines import tensorrt, tensorrt_build
 
 folder, factor = pathlib.Path(sys.argv[1]), float(sys.argv[2])
@@ -44,7 +44,7 @@ def open_gate():
     trt.gate.set()
 
 threading.Thread(target=open_gate, daemon=True).start()
-from lightdepth_ros.depth_node import leave, main
+from lightdepth_ros.node.depth_node import leave, main
 leave(main(sys.argv[3:]))
 """
 

@@ -18,9 +18,11 @@ import pytest
 from fake_tensorrt import FakeCuda, fake_trt
 from tiny_model import make_tiny_model, tiny_outputs
 
+from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, file_sha256, load_contract
 from lightdepth_ros.engines import OUTPUTS, Engine, load_engine, probe
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.perception.mount import Mount, ground_map
 
 Loader = Callable[[Path], Engine]
 
@@ -93,6 +95,50 @@ def test_engine_computes_the_model_at_every_exit(load, tmp_path, exit_name):
     for name, array in expected.items():
         assert found[name].dtype == array.dtype
         np.testing.assert_allclose(found[name], array, rtol=1e-6, err_msg=name)
+
+
+def test_engine_tells_the_model_where_the_ground_is(case, tmp_path):
+    load, precision = case
+    engine = load(make_tiny_model(tmp_path, 'L', ground=True))
+    image, camera = picture(), Camera.from_fov(96, 64, 60.0)
+    for mount in (Mount(0.4, 12.0, 3.0), None, Mount(1.2, -5.0)):
+        ground = ground_map(camera, mount, (64, 96))
+        for outputs in (OUTPUTS, ('depth',), ('label',)):
+            found = engine.run(image, outputs, ground)
+            expected = tiny_outputs(image, 2, ground)
+            assert set(found) == set(outputs)
+            for name in outputs:
+                tolerance = {'fp32': 1e-6, 'fp16': 2e-3, 'bf16': 2e-2}[precision]
+                np.testing.assert_allclose(
+                    found[name], expected[name], rtol=1e-6, atol=16 * tolerance, err_msg=name
+                )
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    'ground',
+    [
+        None,
+        np.zeros((1, 4, 4, 6)),
+        np.zeros((1, 4, 6, 4), np.float32),
+        np.zeros((1, 3, 4, 6), np.float32),
+        np.zeros((4, 4, 6), np.float32),
+    ],
+    ids=['none', 'float64', 'height for width', 'three channels', 'no batch axis'],
+)
+def test_ground_map_of_another_kind_is_refused_and_the_next_one_works(load, tmp_path, ground):
+    engine = load(make_tiny_model(tmp_path, 'L', ground=True))
+    with pytest.raises(EngineError, match=r'takes \(1, 4, 4, 6\) float32.*ground_map makes it'):
+        engine.run(picture(), ('label',), ground)
+    engine.run(picture(), ('label',), np.zeros((1, 4, 4, 6), np.float32))
+    engine.close()
+
+
+def test_ground_map_for_a_model_that_takes_none_is_refused(load, tmp_path):
+    engine = load(make_tiny_model(tmp_path, 'L'))
+    with pytest.raises(EngineError, match='takes none'):
+        engine.run(picture(), OUTPUTS, np.zeros((1, 4, 4, 6), np.float32))
+    engine.close()
 
 
 @pytest.mark.parametrize('outputs', [('depth',), ('label',), ('confidence', 'depth'), OUTPUTS])
@@ -255,7 +301,7 @@ TOLERANCE = {
     'bf16': (0.25, 0.90, 32),
 }
 """On noise through untrained networks, whose depths reach from 2 m to 500 m: trained ones and
-photographs differ far less (see lightdepth_ros.golden)."""
+photographs differ far less (see lightdepth_ros.engines.golden)."""
 
 
 @pytest.mark.torch

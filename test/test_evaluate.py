@@ -14,11 +14,13 @@ from tiny_model import make_tiny_model
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.errors import ConfigError, DataError
-from lightdepth_ros.prediction import Prediction
-from training import evaluate, fullframe, report, scoring
+from lightdepth_ros.perception.prediction import Prediction
+from training import evaluate
 from training.datasets.sample import Sample
-from training.fullframe import FullFrame, Model, full_size, merge_tiles
-from training.protocols import PROTOCOLS
+from training.scoring import fullframe, report
+from training.scoring import score as scoring
+from training.scoring.fullframe import FullFrame, Model, full_size, merge_tiles
+from training.scoring.protocols import PROTOCOLS
 
 RAW = PROTOCOLS['raw']
 FINE = Camera(64, 32, 50.0, 50.0, 31.5, 15.5)
@@ -228,7 +230,7 @@ def test_a_limit_scores_the_first_frames_and_says_so(tmp_path, two_frames, monke
 
 
 def test_the_worst_frames_come_first():
-    from training.worst import worst_rows
+    from training.scoring.worst import worst_rows
 
     depth = [{'name': 'a', 'abs_rel': 0.1}, {'name': 'b', 'abs_rel': 0.3},
              {'name': 'c', 'abs_rel': math.nan}]  # fmt: skip

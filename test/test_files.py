@@ -10,9 +10,9 @@ import pytest
 
 from lightdepth_ros import files
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.cloud import points
 from lightdepth_ros.errors import BadImageError, DataError
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.cloud import points
+from lightdepth_ros.perception.prediction import Prediction
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 

@@ -25,18 +25,18 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import counters, messages
-from lightdepth_ros.calibration import KINDS, describe, view_of
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.encodings import ENCODINGS, MAX_PIXELS, MAX_SIDE_PX
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError
-from lightdepth_ros.loading import perception_of
-from lightdepth_ros.outputs import OUTPUTS
-from lightdepth_ros.pipeline import Pipeline
-from lightdepth_ros.placement import FITS
-from lightdepth_ros.stream import Stream
-from lightdepth_ros.voice import Voice
+from lightdepth_ros.perception.calibration import KINDS, describe, view_of
+from lightdepth_ros.perception.loading import perception_of
+from lightdepth_ros.perception.placement import FITS
+from lightdepth_ros.stream import counters, messages
+from lightdepth_ros.stream.encodings import ENCODINGS, MAX_PIXELS, MAX_SIDE_PX
+from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.pipeline import Pipeline
+from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.voice import Voice
 from tools.ros_env import ROOT
 
 CASES = int(os.environ.get('LIGHTDEPTH_FUZZ_CASES', '200'))

@@ -15,11 +15,11 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros import engines
 from lightdepth_ros.contract import shipped_contract
+from lightdepth_ros.engines import OUTPUTS, load_engine
 from lightdepth_ros.engines import choose as choosing
-from lightdepth_ros.engines import load_engine
 from lightdepth_ros.engines.choose import choose, fastest
+from lightdepth_ros.engines.golden import BOUNDS, Bound, compare, golden_image, judge, load_checked
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.golden import BOUNDS, Bound, compare, golden_image, judge, load_checked
 
 
 @pytest.fixture
@@ -64,6 +64,23 @@ def test_bound_of_each_precision_lets_its_rounding_pass_and_a_gross_fault_not(ti
     reference = load_engine(tiny)
     assert compare(BrokenEngine(tiny, rounding, precision), reference).passed
     assert not compare(BrokenEngine(tiny, swapped_channels, precision), reference).passed
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_an_engine_that_is_wrong_about_the_ground_is_refused(tmp_path, known):
+    path = make_tiny_model(tmp_path, ground=True)
+    reference = load_engine(path)
+
+    class Deaf(BrokenEngine):
+        def run(self, image, outputs=OUTPUTS, ground=None):
+            if bool(ground[0, 3].any()) == known:
+                ground = ground + np.float32(1)
+            return self.inner.run(image, outputs, ground)
+
+    assert compare(load_engine(path), reference).passed
+    verdict = compare(Deaf(path, lambda found: None), reference)
+    assert not verdict.passed
+    assert ('known mount' in verdict.text) == known
 
 
 def test_judge_names_the_numbers():

@@ -14,10 +14,10 @@ onnx = pytest.importorskip('onnx')
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from lightdepth_ros.engines import onnxruntime as engine  # noqa: E402
+from lightdepth_ros.engines.golden import golden_image  # noqa: E402
 from lightdepth_ros.engines.onnx_outputs import keep_outputs  # noqa: E402
-from lightdepth_ros.golden import golden_image  # noqa: E402
 from training import export  # noqa: E402
-from training.graph_tidy import tidy  # noqa: E402
+from training.model.graph_tidy import tidy  # noqa: E402
 from training.students import STUDENTS  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -75,7 +75,7 @@ def test_tidying_changes_no_bit_of_any_answer(exported):
 
 
 def test_convolutions_keep_weights_of_their_own_under_their_names(exported):
-    """training.quantize scales each layer apart, training.init_onnx reads them by layer."""
+    """training.quantize scales each layer apart, training.model.init_onnx reads them by layer."""
     graph = onnx.load_from_string(exported[2]).graph
     stored = {tensor.name for tensor in graph.initializer}
     weights = [node.input[1] for node in graph.node if node.op_type == 'Conv']

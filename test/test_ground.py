@@ -6,7 +6,7 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, UNLABELLED
-from training import ground
+from training.crops import ground
 from training.datasets.sample import RoughMount, Sample
 
 ROAD, CAR, SKY, BUILDING, TERRAIN = (

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from lightdepth_ros.counters import FrameCounters
-from lightdepth_ros.health import (
+from lightdepth_ros.stream.counters import FrameCounters
+from lightdepth_ros.stream.health import (
     ERROR,
     OK,
     WARN,

@@ -19,12 +19,10 @@ ROS = {
     *('launch_ros', 'ament_index_python'),
 }
 AT_THE_RIM = {
-    **dict.fromkeys(
-        ROS, ('depth_node.py', 'params.py', 'topics.py', 'diagnostics.py', 'messages.py')
-    ),
+    **dict.fromkeys(ROS, ('node/', 'stream/messages.py')),
     'onnxruntime': ('engines/onnxruntime.py',),
     'openvino': ('engines/openvino',),
-    **dict.fromkeys(('rosbags', 'apsw'), ('bag_recording.py', 'bag_writer.py')),
+    **dict.fromkeys(('rosbags', 'apsw'), ('bag/recording.py', 'bag/writer.py')),
     **dict.fromkeys(
         ('tensorrt', 'tensorrt_rtx', 'cuda', 'onnx'),
         ('engines/tensorrt', 'engines/cuda_io.py'),
@@ -94,7 +92,8 @@ def test_no_module_of_the_runtime_imports_itself_in_a_circle():
 
 def test_importing_the_array_core_loads_no_framework():
     code = (
-        'import sys, lightdepth_ros.perception, lightdepth_ros.cloud, lightdepth_ros.config\n'
+        'import sys, lightdepth_ros.perception.perception, lightdepth_ros.perception.cloud\n'
+        'import lightdepth_ros.config\n'
         f'print(sorted({FRAMEWORK!r} & sys.modules.keys()))'
     )
     result = subprocess.run(

@@ -20,12 +20,13 @@ from lightdepth_ros.classes import CLASSES  # noqa: E402
 from lightdepth_ros.contract import MODELS_DIR, model_name  # noqa: E402
 from lightdepth_ros.engines import load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError  # noqa: E402
-from lightdepth_ros.mount import ground_map  # noqa: E402
-from training import export, from_bag, init_onnx  # noqa: E402
+from lightdepth_ros.perception.mount import ground_map  # noqa: E402
+from training import export, from_bag  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.datasets.synthetic import SyntheticScenes  # noqa: E402
-from training.distill import normalise  # noqa: E402
-from training.losses import inverse_log_map  # noqa: E402
+from training.model import init_onnx  # noqa: E402
+from training.model.distill import normalise  # noqa: E402
+from training.model.losses import inverse_log_map  # noqa: E402
 from training.students import STUDENTS  # noqa: E402
 from training.students.interface import EXITS  # noqa: E402
 

@@ -9,7 +9,8 @@ import trees
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES, palette
 from lightdepth_ros.draw import PAPER, color_depth
-from training import contact_sheet, inspect
+from training import inspect
+from training.crops import contact_sheet
 from training.datasets.sample import Sample
 
 HW = (60, 120)

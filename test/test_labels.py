@@ -15,8 +15,7 @@ from lightdepth_ros.errors import ConfigError, DataError
 from training.datasets.catalog import open_dataset
 from training.datasets.frames import Frame, Frames, Joined
 from training.datasets.sample import Sample
-from training.labelled import Labelled, name_of
-from training.labels import (
+from training.labels.files import (
     Description,
     ManifestWriter,
     describe,
@@ -27,6 +26,7 @@ from training.labels import (
     row_from_json,
     write_frame,
 )
+from training.labels.labelled import Labelled, name_of
 
 HW = (12, 20)
 

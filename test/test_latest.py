@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from lightdepth_ros.latest import Latest
-from lightdepth_ros.worker import Worker, call_in_thread
+from lightdepth_ros.stream.latest import Latest
+from lightdepth_ros.stream.worker import Worker, call_in_thread
 
 
 def test_newer_item_replaces_the_one_that_waits_and_says_so():

@@ -185,7 +185,9 @@ def test_scan_from_depth_reads_image_and_camera_info_of_one_namespace(stage: Sta
 
 
 def test_scan_reads_topics_that_the_depth_node_has(stage: Stage):
-    outputs = pytest.importorskip('lightdepth_ros.outputs', reason='needs the ROS 2 messages')
+    outputs = pytest.importorskip(
+        'lightdepth_ros.stream.outputs', reason='needs the ROS 2 messages'
+    )
     topics = {output.topic for output in outputs.OUTPUTS}
     for source in ('cloud', 'depth'):
         [node] = start(stage, 'laserscan.launch.py', source=source)

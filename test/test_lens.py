@@ -7,9 +7,9 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.lens import Lens, lens_map
-from lightdepth_ros.placement import plan
-from lightdepth_ros.preprocess import Preprocessor
+from lightdepth_ros.perception.lens import Lens, lens_map
+from lightdepth_ros.perception.placement import plan
+from lightdepth_ros.perception.preprocess import Preprocessor
 
 CAMERA = Camera(640, 480, 420.0, 430.0, 310.0, 250.0)
 LENSES = [

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from training import losses  # noqa: E402
+from training.model import losses  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

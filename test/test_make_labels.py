@@ -20,9 +20,11 @@ from stereo_pairs import HW, write_pairs
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY, nav7_table
-from training import estimate_bins, labelling, labels, make_labels
+from training import estimate_bins, make_labels
 from training.datasets.catalog import REPOSITORY
 from training.datasets.sample import Sample
+from training.labels import files as labels
+from training.labels import labelling
 from training.make_labels import parse_shard
 from training.teachers.teacher import TeacherOutput
 

@@ -19,8 +19,8 @@ import pytest
 from lightdepth_ros import memory
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.model_set import ModelSet
-from lightdepth_ros.pipeline import Switcher
+from lightdepth_ros.stream.model_set import ModelSet
+from lightdepth_ros.stream.pipeline import Switcher
 from tools.soak_watch import memory_mib
 
 ROOT = Path(__file__).parents[1]

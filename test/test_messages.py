@@ -13,12 +13,12 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
 from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
-from lightdepth_ros import messages
-from lightdepth_ros.calibration import view_of
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES
-from lightdepth_ros.cloud import POINT, points
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.calibration import view_of
+from lightdepth_ros.perception.cloud import POINT, points
+from lightdepth_ros.perception.prediction import Prediction
+from lightdepth_ros.stream import messages
 
 HEADER = Header(frame_id='camera_optical')
 HEADER.stamp.sec = 7

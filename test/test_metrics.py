@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from training import metrics, protocols
-from training.protocols import PROTOCOLS, Protocol
+from training.scoring import metrics, protocols
+from training.scoring.protocols import PROTOCOLS, Protocol
 
 TRUTH = np.array([10.0, 20.0, 40.0])
 PREDICTION = np.array([11.0, 16.0, 40.0])

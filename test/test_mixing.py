@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip('torch')
 
 from lightdepth_ros.classes import CLASS_ID, UNLABELLED
-from training import augment, seam, sidestep, truth
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.crops import augment, seam, sidestep, truth
+from training.crops.stream import CropStream
 from training.datasets.synthetic import SyntheticScenes
-from training.stream import CropStream
 
 pytestmark = pytest.mark.torch
 BUILDING, CAR = CLASS_ID['building'], CLASS_ID['car']

@@ -15,8 +15,8 @@ import yaml
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, CLASSES, NAV7_ID
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.navigation import class_mask, clearing_points
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.navigation import class_mask, clearing_points
+from lightdepth_ros.perception.prediction import Prediction
 from tools import nav2_config
 from tools.generate_config import FILES, outdated
 from tools.ros_env import ROOT
@@ -128,7 +128,9 @@ def test_every_parameter_is_one_that_the_layer_declares_with_that_type(name: str
 
 @pytest.mark.parametrize('name', NAMES)
 def test_every_topic_is_published_with_the_type_that_the_layer_wants(name: str):
-    outputs = pytest.importorskip('lightdepth_ros.outputs', reason='needs the ROS 2 messages')
+    outputs = pytest.importorskip(
+        'lightdepth_ros.stream.outputs', reason='needs the ROS 2 messages'
+    )
     published = {output.topic: output.message_type.split('/')[-1] for output in outputs.OUTPUTS}
     published['semantic/label_info'] = 'LabelInfo'
     wanted = {'segmentation_topic': 'Image', 'confidence_topic': 'Image'}

@@ -8,9 +8,9 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, UNLABELLED
-from lightdepth_ros.cloud import points
-from lightdepth_ros.navigation import class_mask, clearing_points, obstacle_points
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.cloud import points
+from lightdepth_ros.perception.navigation import class_mask, clearing_points, obstacle_points
+from lightdepth_ros.perception.prediction import Prediction
 
 CAMERA = Camera(4, 1, 10.0, 10.0, 0.0, 0.0)
 DEPTH_M = np.array([[5.0, 7.0, np.inf, np.nan]], np.float32)

@@ -18,9 +18,10 @@ from ros_harness import OUTPUT_TYPES, NodeProcess, Peer
 from semantic_layer import check_frame, check_labels
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import messages, topics
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.topics import LATCHED
+from lightdepth_ros.node import topics
+from lightdepth_ros.node.topics import LATCHED
+from lightdepth_ros.stream import messages
 from tools.ros_env import ROOT
 
 pytestmark = pytest.mark.ros

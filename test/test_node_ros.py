@@ -17,8 +17,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.stream import messages
 from tools.ros_env import ROOT
 
 pytestmark = pytest.mark.ros
@@ -390,12 +390,12 @@ def test_auto_resolution_steps_down_while_frames_are_late(models, ros_env):
 
 SLOW_START = """
 import sys, time
-from lightdepth_ros import model_set
+from lightdepth_ros.stream import model_set
 def serving_engine(*args, **kwargs):
     print('loading the engine', flush=True)
     time.sleep(600)
 model_set.serving_engine = serving_engine
-from lightdepth_ros.depth_node import main
+from lightdepth_ros.node.depth_node import main
 sys.exit(main())
 """
 

@@ -9,7 +9,7 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros.contract import shipped_contract
 from lightdepth_ros.engines import OUTPUTS
-from lightdepth_ros.golden import golden_image
+from lightdepth_ros.engines.golden import golden_image
 
 ov = pytest.importorskip('openvino')
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from lightdepth_ros.pacing import RateLimit, ResolutionPacer
+from lightdepth_ros.stream.pacing import RateLimit, ResolutionPacer
 
 
 def taken(limit_hz: float, times_s: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ torch = pytest.importorskip('torch')
 from lightdepth_ros.errors import ConfigError  # noqa: E402
 from training import pack  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
+from training.crops.stream import load_sources  # noqa: E402
 from training.datasets.catalog import open_dataset  # noqa: E402
 from training.datasets.sample import Sample  # noqa: E402
-from training.stream import load_sources  # noqa: E402
 
 pytestmark = pytest.mark.torch
 HW = (200, 320)

@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.params import changed, descriptor
+from lightdepth_ros.node.params import changed, descriptor
 
 SETTINGS = {setting.name: setting for setting in settings()}
 

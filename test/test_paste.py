@@ -10,10 +10,10 @@ pytest.importorskip('torch')
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, UNLABELLED
-from training import paste, props, truth
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.crops import paste, props, truth
+from training.crops.stream import CropStream
 from training.datasets.sample import Sample
-from training.stream import CropStream
 
 pytestmark = pytest.mark.torch
 ROAD, PERSON, CAR, BICYCLE, RIDER, SKY = (
@@ -42,7 +42,7 @@ def scene(*, human: bool = False, depth: bool = True) -> Sample:
 
 
 def example_of(sample: Sample, config: TrainConfig) -> dict:
-    from training import augment
+    from training.crops import augment
 
     focal = sample.camera.fx if sample.camera else 0.0
     view = augment.View(np.array([[1.0, 0, 0], [0, 1.0, 0]]), sample.rgb.shape[:2], focal)
@@ -191,7 +191,7 @@ def test_of_a_source_on_disk_only_some_samples_are_read(monkeypatch):
 
 
 def test_a_share_of_the_images_is_evenly_spread():
-    from training.stream import evenly
+    from training.crops.stream import evenly
 
     class Numbers(list):
         name = 'numbers'

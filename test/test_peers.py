@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from lightdepth_ros.contract import EXIT_STRIDE  # noqa: E402 - torch first
-from training.losses import inverse_log_map  # noqa: E402
+from training.model.losses import inverse_log_map  # noqa: E402
 from training.peers import PEERS  # noqa: E402
 from training.peers import export as exporting  # noqa: E402
 from training.peers.interface import from_disparity, from_metres  # noqa: E402

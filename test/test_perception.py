@@ -9,8 +9,8 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError, EngineError
-from lightdepth_ros.lens import Lens
-from lightdepth_ros.perception import OUTPUTS, Perception
+from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.perception import OUTPUTS, Perception
 
 HW = (64, 96)
 CANONICAL = Camera(96, 64, CANONICAL_FOCAL_PX, CANONICAL_FOCAL_PX, 47.5, 31.5)

@@ -13,8 +13,8 @@ from tiny_model import make_tiny_model
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import shipped_contract
 from lightdepth_ros.errors import ConfigError, ContractError, EngineError
-from lightdepth_ros.model_set import ModelSet, exit_path
-from lightdepth_ros.pipeline import Switcher
+from lightdepth_ros.stream.model_set import ModelSet, exit_path
+from lightdepth_ros.stream.pipeline import Switcher
 
 RGB = np.full((320, 480, 3), 40, np.uint8)
 PATIENCE_S = 20.0

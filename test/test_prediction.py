@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.prediction import Prediction
 
 DEPTH = np.ones((4, 6), np.float32)
 LABEL = np.zeros((4, 6), np.uint8)

@@ -6,8 +6,8 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError
-from lightdepth_ros.placement import adapted_hw, blocks_not_all, plan
-from lightdepth_ros.preprocess import PADDING_GREY, Preprocessor, halve
+from lightdepth_ros.perception.placement import adapted_hw, blocks_not_all, plan
+from lightdepth_ros.perception.preprocess import PADDING_GREY, Preprocessor, halve
 
 SIZES_WH = [(640, 480), (1242, 375), (1280, 720), (1920, 1080), (3840, 2160), (480, 320)]
 SIZES_WH += [(320, 240), (100, 37), (375, 1242), (641, 479), (2001, 1333)]

@@ -14,11 +14,12 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
-from training import evaluate, faults, flicker, robustness
+from training import evaluate
 from training.datasets.sample import Sample
-from training.flicker import PairFlicker, View
-from training.fullframe import FullFrame, Model
-from training.protocols import PROTOCOLS
+from training.scoring import faults, flicker, robustness
+from training.scoring.flicker import PairFlicker, View
+from training.scoring.fullframe import FullFrame, Model
+from training.scoring.protocols import PROTOCOLS
 
 RAW = PROTOCOLS['raw']
 CAMERA = Camera(240, 160, 200.0, 200.0, 119.5, 79.5)

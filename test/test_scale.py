@@ -14,11 +14,11 @@ from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 from lightdepth_ros import cli
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
-from lightdepth_ros.lens import Lens
-from lightdepth_ros.scale_bag import projected, sampled
-from lightdepth_ros.scale_fit import Fit, Limits, Pairs, check_fit, fit_scale
-from lightdepth_ros.scale_ground import fit_ground
-from lightdepth_ros.scale_view import source_pixels
+from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.scale.bag import projected, sampled
+from lightdepth_ros.scale.fit import Fit, Limits, Pairs, check_fit, fit_scale
+from lightdepth_ros.scale.ground import fit_ground
+from lightdepth_ros.scale.view import source_pixels
 from lightdepth_ros.settings_file import read_settings
 
 ROAD, CAR = 0, 13
@@ -348,7 +348,7 @@ def without(topic: str) -> list:
         (lidar_drive(1.0, lag_ms=50), LIDAR, ['0 pixels', 'without a measurement near enough']),
         (lidar_drive(1.0), (), ['--points-topic (a lidar) or --depth-topic']),
         (lidar_drive(1.0), ('--points-topic', '/nope'), ['no message on /nope (--points-topic)']),
-        (without('/tf_static'), LIDAR, ["no static transforms lead from frame 'lidar'"]),
+        (without('/tf_static'), LIDAR, ["no transforms lead from frame 'lidar'"]),
         (without('/cam/camera_info'), LIDAR, ['no message on /cam/camera_info']),
         (lidar_drive(3.0), LIDAR, ['implausible (scale 3']),
         (lidar_drive(1.0)[:5], LIDAR, ['1 images are too few']),

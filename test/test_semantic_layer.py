@@ -17,12 +17,12 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
 from semantic_layer import check_frame, check_labels, tile_costs
 from std_msgs.msg import Header
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, CLASSES, UNLABELLED
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.outputs import OUTPUTS, Result
-from lightdepth_ros.prediction import Prediction
+from lightdepth_ros.perception.prediction import Prediction
+from lightdepth_ros.stream import messages
+from lightdepth_ros.stream.outputs import OUTPUTS, Result
 from tools.ros_env import ROOT
 
 try:

@@ -10,8 +10,8 @@ import pytest
 
 from lightdepth_ros.contract import EXIT_STRIDE, shipped_contract
 from lightdepth_ros.engines import OUTPUTS, load_engine
+from lightdepth_ros.engines.golden import golden_image
 from lightdepth_ros.engines.onnx_outputs import keep_outputs
-from lightdepth_ros.golden import golden_image
 
 onnx = pytest.importorskip('onnx')
 
@@ -22,8 +22,8 @@ NODES = {
     'paper': {'L': 196, 'M': 183, 'S': 163, 'XS': 144},
 }
 """Most nodes a file may have, constants not counted: files exported before they were moved to the
-initializers (training.graph_tidy) have them as nodes. A larger number means that a layer was no
-longer folded, or a size no longer known."""
+initializers (training.model.graph_tidy) have them as nodes. A larger number means that a layer was
+no longer folded, or a size no longer known."""
 
 FILES = [(student, exit_name) for student in NODES for exit_name in EXIT_STRIDE]
 LEFTOVERS = {

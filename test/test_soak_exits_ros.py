@@ -16,8 +16,8 @@ pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 from ros_harness import OUTPUT_TYPES, NodeProcess, Peer
 from tiny_model import make_tiny_model
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.stream import messages
 
 pytestmark = pytest.mark.ros
 

@@ -14,16 +14,16 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
-from lightdepth_ros import counters, messages
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.loading import perception_of
-from lightdepth_ros.outputs import OUTPUTS
-from lightdepth_ros.pipeline import Pipeline
-from lightdepth_ros.stream import Stream
-from lightdepth_ros.voice import Voice
+from lightdepth_ros.perception.loading import perception_of
+from lightdepth_ros.stream import counters, messages
+from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.pipeline import Pipeline
+from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.voice import Voice
 
 TOPICS = [output.topic for output in OUTPUTS]
 CAMERA = Camera(480, 320, 500.0, 500.0, 239.5, 159.5)

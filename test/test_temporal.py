@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from lightdepth_ros.temporal import GATE, TemporalFilter
+from lightdepth_ros.perception.temporal import GATE, TemporalFilter
 
 RNG = np.random.default_rng(0)
 

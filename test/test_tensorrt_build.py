@@ -13,9 +13,9 @@ from fake_tensorrt import UNREADABLE, FakeCuda, fake_trt
 from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros.contract import EXIT_STRIDE, load_contract, shipped_contract
-from lightdepth_ros.engine_cache import cache_dir, entries, get_or_build
 from lightdepth_ros.engines import OUTPUTS
 from lightdepth_ros.engines import tensorrt_build as building
+from lightdepth_ros.engines.cache import cache_dir, entries, get_or_build
 from lightdepth_ros.engines.tensorrt import Libraries, load
 from lightdepth_ros.engines.tensorrt_build import cached_plan, plan_key, telling_progress
 from lightdepth_ros.errors import EngineError

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
-from training import throughput
+from training.model import throughput
 
 pytestmark = pytest.mark.torch
 

@@ -10,9 +10,9 @@ pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_msgs.msg import String
 
-from lightdepth_ros import topics
-from lightdepth_ros.outputs import OUTPUTS
-from lightdepth_ros.voice import Voice
+from lightdepth_ros.node import topics
+from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.voice import Voice
 
 VOICE = Voice(print, print)
 

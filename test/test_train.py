@@ -21,11 +21,12 @@ pytest.importorskip('lightning')
 from lightdepth_ros.contract import load_contract  # noqa: E402
 from lightdepth_ros.engines import load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
-from training import average, export, run_folder  # noqa: E402
+from training import average, export  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
-from training.distill import Distillation, as_dict  # noqa: E402
+from training.crops.stream import CropStream  # noqa: E402
 from training.export import read_checkpoint  # noqa: E402
-from training.stream import CropStream  # noqa: E402
+from training.model import run_folder  # noqa: E402
+from training.model.distill import Distillation, as_dict  # noqa: E402
 from training.students.interface import EXITS  # noqa: E402
 from training.train import prepare, train  # noqa: E402
 

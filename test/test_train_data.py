@@ -9,10 +9,10 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from lightdepth_ros.camera import Camera  # noqa: E402
-from training import augment, truth  # noqa: E402
 from training.config import CANONICAL_FOCAL_PX, TrainConfig  # noqa: E402
+from training.crops import augment, truth  # noqa: E402
+from training.crops.stream import CropStream, StreamSampler  # noqa: E402
 from training.datasets.sample import Sample  # noqa: E402
-from training.stream import CropStream, StreamSampler  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

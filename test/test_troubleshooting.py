@@ -10,8 +10,8 @@ import pytest
 
 from lightdepth_ros.cli import COMMANDS
 from lightdepth_ros.config import settings
-from lightdepth_ros.counters import REASONS
-from lightdepth_ros.outputs import OUTPUTS
+from lightdepth_ros.stream.counters import REASONS
+from lightdepth_ros.stream.outputs import OUTPUTS
 from tools.ros_env import ROOT
 
 TEXT = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')

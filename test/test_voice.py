@@ -3,8 +3,8 @@
 
 import pytest
 
-from lightdepth_ros import voice
-from lightdepth_ros.voice import SOME_KEYS, Voice
+from lightdepth_ros.stream import voice
+from lightdepth_ros.stream.voice import SOME_KEYS, Voice
 
 
 class Clock:

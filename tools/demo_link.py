@@ -19,10 +19,10 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from lightdepth_ros import outputs
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.lens import Lens
-from lightdepth_ros.messages import (
+from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.stream import outputs
+from lightdepth_ros.stream.messages import (
     camera_to_info,
     cloud_to_points,
     image_to_array,

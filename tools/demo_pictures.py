@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros import draw
-from lightdepth_ros.preprocess import Preprocessor
+from lightdepth_ros.perception.preprocess import Preprocessor
 from tools.demo_drive import DriveFrame
 from tools.demo_report import Answer
 

@@ -5,8 +5,8 @@
     python -m tools.generate_config --check    # say whether they are up to date
 
 NodeConfig (lightdepth_ros/config.py) is the only owner of defaults, units, limits and help,
-lightdepth_ros/outputs.py of what is published and lightdepth_ros/classes.py of the classes; a test
-runs the check.
+lightdepth_ros/stream/outputs.py of what is published and lightdepth_ros/classes.py of the classes;
+a test runs the check.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import textwrap
 from collections.abc import Sequence
 
 from lightdepth_ros.config import Setting, Value, settings
-from lightdepth_ros.counters import REASONS
 from lightdepth_ros.files import write_files
+from lightdepth_ros.stream.counters import REASONS
 from tools import nav2_config
 from tools.ros_env import ROOT
 
@@ -55,12 +55,12 @@ def parameters_md() -> str:
 
 def topics_md() -> str:
     """Return docs/topics.md; needs the ROS 2 message packages."""
-    from lightdepth_ros.outputs import OUTPUTS
+    from lightdepth_ros.stream.outputs import OUTPUTS
 
     outputs = [f'| `{o.topic}` | {o.message_type} | {o.text} |' for o in OUTPUTS]
     reasons = [f'| `{reason}` | {text} |' for reason, text in REASONS.items()]
     return TOPICS_MD.format(
-        note=NOTE.format('lightdepth_ros/outputs.py and counters.py'),
+        note=NOTE.format('lightdepth_ros/stream/outputs.py and stream/counters.py'),
         outputs='\n'.join(outputs),
         reasons='\n'.join(reasons),
     )

@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from lightdepth_ros import cloud, draw, files
+from lightdepth_ros import draw, files
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
-from lightdepth_ros.loading import load_perception
-from lightdepth_ros.perception import Perception
+from lightdepth_ros.perception import cloud
+from lightdepth_ros.perception.loading import load_perception
+from lightdepth_ros.perception.perception import Perception
 from tools.demo_pictures import beside, captioned, stacked
 from training.datasets.sample import Sample
 from training.datasets.synthetic import SyntheticScenes

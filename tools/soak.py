@@ -30,7 +30,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from lightdepth_ros.bench_report import markers
+from lightdepth_ros.bench.report import markers
 from lightdepth_ros.errors import LightdepthError
 from tools import soak_report
 from tools.ros_env import ROOT, claim_domain_id, ros_environment

@@ -22,8 +22,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from lightdepth_ros import messages
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.stream import messages
 
 RATE_HZ = 30.0
 HEIGHT, WIDTH = 480, 640

@@ -124,8 +124,10 @@ def main() -> int:
     for library, (module, name) in ENGINES.items():
         if importlib.util.find_spec(library) is not None:
             fail_on_request(getattr(importlib.import_module(module), name), faults, times)
-    node = importlib.import_module('lightdepth_ros.depth_node')
-    keep_times(importlib.import_module('lightdepth_ros.stream').Stream, _open(folder), times)
+    node = importlib.import_module('lightdepth_ros.node.depth_node')
+    keep_times(
+        importlib.import_module('lightdepth_ros.stream.stream').Stream, _open(folder), times
+    )
     code: int = node.main()
     node.leave(code)
     return code

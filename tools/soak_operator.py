@@ -18,8 +18,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
-from lightdepth_ros.outputs import OUTPUTS
-from lightdepth_ros.topics import MESSAGE_TYPES
+from lightdepth_ros.node.topics import MESSAGE_TYPES
+from lightdepth_ros.stream.outputs import OUTPUTS
 
 NODE = '/depth_node'
 EVERY = 'depth/camera_info'

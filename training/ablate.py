@@ -29,15 +29,17 @@ from rich.console import Console
 from lightdepth_ros.contract import model_name
 from lightdepth_ros.errors import DataError, LightdepthError
 from lightdepth_ros.files import write_files
-from training import ablation_report, export, run_folder
 from training import config as config_module
+from training import export
 from training.config import TrainConfig
+from training.crops.stream import load_sources
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset
-from training.fullframe import OUTPUTS, Model
-from training.protocols import PROTOCOLS
-from training.scoring import score, summary
-from training.stream import load_sources
+from training.model import run_folder
+from training.scoring import ablation_report
+from training.scoring.fullframe import OUTPUTS, Model
+from training.scoring.protocols import PROTOCOLS
+from training.scoring.score import score, summary
 from training.students.interface import EXITS
 from training.train import Sources, train
 

@@ -30,13 +30,14 @@ from torch.utils.data import default_collate
 
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import depth_png, png, write_files
-from training import labels, throughput
 from training.config import TrainConfig
-from training.distill import Distillation, as_dict
-from training.labelling import Labeller, Plan
+from training.crops.stream import CropStream, load_sources
+from training.labels import files as labels
+from training.labels.labelling import Labeller, Plan
 from training.make_labels import outcomes
-from training.report import table
-from training.stream import CropStream, load_sources
+from training.model import throughput
+from training.model.distill import Distillation, as_dict
+from training.scoring.report import table
 from training.train import make_trainer, prepare
 
 NEEDED_CROPS = 25

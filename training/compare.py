@@ -26,7 +26,7 @@ matplotlib.use('Agg')  # files only: a training machine has no screen
 import matplotlib.pyplot as plt
 from rich.console import Console
 
-from lightdepth_ros.bench import Case, Times, interleave, runner
+from lightdepth_ros.bench.timing import Case, Times, interleave, runner
 from lightdepth_ros.contract import model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
@@ -38,10 +38,10 @@ from training.ablate import (
     mean_and_spread,
     run_arm,
 )
-from training.ablation_report import HEADS, SHOWN, cell
 from training.config import TrainConfig
-from training.plots import save
-from training.report import table
+from training.scoring.ablation_report import HEADS, SHOWN, cell
+from training.scoring.plots import save
+from training.scoring.report import table
 from training.students import STUDENTS
 from training.students.interface import EXITS
 

@@ -25,12 +25,12 @@ import numpy as np
 
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import write_files
-from training import compensate
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.datasets.synthetic_lidar import LidarScenes
-from training.local_correction import correct_locally
-from training.report import table
+from training.labels import compensate
+from training.labels.local_correction import correct_locally
+from training.scoring.report import table
 from training.teachers.teacher import open_teacher
 
 CAP_M = 80.0

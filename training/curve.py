@@ -118,7 +118,7 @@ def fit(points: np.ndarray) -> PowerLaw:
 
 def draw(points: np.ndarray, law: PowerLaw, metric: str, against: str, out: Path) -> None:
     """Draw the validations and the law on a logarithmic axis, up to 16 times as many."""
-    from training import plots
+    from training.scoring import plots
 
     higher = METRICS[metric] == 'higher'
     values, limit = (1 - points[:, 1], 1 - law.floor) if higher else (points[:, 1], law.floor)

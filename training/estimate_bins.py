@@ -20,9 +20,9 @@ import numpy as np
 from rich.progress import track
 
 from lightdepth_ros.errors import LightdepthError
-from training.compensate import estimate_bins, hidden_returns
 from training.datasets.catalog import open_dataset
-from training.labelled import Labelled
+from training.labels.compensate import estimate_bins, hidden_returns
+from training.labels.labelled import Labelled
 
 
 def pairs(dataset: Labelled) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -22,13 +22,13 @@ from typing import Any
 from lightdepth_ros.contract import EXIT_STRIDE, model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
-from training import plots, report, robustness
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
-from training.fullframe import WIDE_FORMS, Model, tile_width
-from training.protocols import PROTOCOLS, Protocol
-from training.scoring import score, summary
-from training.worst import worst_frames
+from training.scoring import plots, report, robustness
+from training.scoring.fullframe import WIDE_FORMS, Model, tile_width
+from training.scoring.protocols import PROTOCOLS, Protocol
+from training.scoring.score import score, summary
+from training.scoring.worst import worst_frames
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,15 @@ from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.contract import MODELS_DIR, ModelContract, model_name
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import ContractError, LightdepthError
-from lightdepth_ros.mount import CANONICAL_HEIGHT_M, MAP_CHANNELS, Mount, ground_map
+from lightdepth_ros.perception.mount import CANONICAL_HEIGHT_M, MAP_CHANNELS, Mount, ground_map
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
+from training.crops.truth import SKY_CANONICAL_M
 from training.datasets.synthetic import SyntheticScenes
-from training.distill import MEAN_RGB, STD_RGB, Distillation
-from training.graph_tidy import tidy
-from training.losses import inverse_log_map
+from training.model.distill import MEAN_RGB, STD_RGB, Distillation
+from training.model.graph_tidy import tidy
+from training.model.losses import inverse_log_map
 from training.students.interface import EXITS
 from training.students.plain import PlainStudent
-from training.truth import SKY_CANONICAL_M
 
 DEPTH_TOLERANCE = 0.005
 LABEL_AGREEMENT = 0.999

@@ -32,10 +32,10 @@ from lightdepth_ros.classes import CLASSES, UNLABELLED
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import png, write_files
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
-from training.contact_sheet import sheet
+from training.crops.contact_sheet import sheet
+from training.crops.stream import CropStream, load_sources
 from training.datasets.catalog import describe, open_dataset
 from training.datasets.sample import Sample
-from training.stream import CropStream, load_sources
 
 IMAGES_BEHIND_CROPS = 200
 """Images that crops are drawn from, evenly spread; all would take a minute to read."""
@@ -85,7 +85,7 @@ def training_crops(name: str, root: Path | None, length: int, count: int) -> lis
 
 
 def crop_sample(example: Mapping[str, Any], name: str) -> Sample:
-    """Return a training example (training.truth.crop) as a sample of the canonical camera."""
+    """Return a training example (crops.truth.crop) as a sample of the canonical camera."""
     height, width = example['label'].shape
     camera = Camera(width, height, CANONICAL_FOCAL_PX, CANONICAL_FOCAL_PX,
                     (width - 1) / 2, (height - 1) / 2)  # fmt: skip

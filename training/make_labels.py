@@ -12,7 +12,8 @@
     torchrun --nproc-per-node 8 -m training.make_labels ...
 
 Stop it at any time; the same command goes on. Frames whose labels are there and undamaged are
-kept, missing, half-written or corrupt ones are made. The folder's layout: training/labels.py.
+kept, missing, half-written or corrupt ones are made. The folder's layout:
+training/labels/files.py.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from rich.progress import (
 )
 
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
-from training import labels
 from training.datasets.catalog import describe
-from training.labelling import Labeller, Outcome, Plan
+from training.labels import files as labels
+from training.labels.labelling import Labeller, Outcome, Plan
 from training.teachers.teacher import TEACHERS
 
 GIVE_UP_AFTER = 10

@@ -22,16 +22,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lightdepth_ros import bench
-from lightdepth_ros.bench import Case
-from lightdepth_ros.bench_report import markdown_rows, write_section
+from lightdepth_ros.bench import timing as bench
+from lightdepth_ros.bench.report import markdown_rows, write_section
+from lightdepth_ros.bench.timing import Case
 from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import EngineError, LightdepthError
 from training.datasets.catalog import open_dataset
-from training.fullframe import Model
-from training.protocols import PROTOCOLS, Protocol
-from training.scoring import score, summary
+from training.scoring.fullframe import Model
+from training.scoring.protocols import PROTOCOLS, Protocol
+from training.scoring.score import score, summary
 
 LARGEST_LOSS = 0.02
 SMALLEST_GAIN = 1.3

@@ -18,14 +18,14 @@ from lightning.pytorch import callbacks, loggers
 from torch.utils.data import DataLoader, Dataset
 
 from lightdepth_ros.errors import ConfigError, LightdepthError
-from lightdepth_ros.mount import Mount, ground_map, height_factor
+from lightdepth_ros.perception.mount import Mount, ground_map, height_factor
 from training import config as config_module
-from training import init_onnx, run_folder, throughput
 from training.config import TrainConfig
+from training.crops.stream import CropStream, StreamSampler, load_sources
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Sample
-from training.distill import Distillation, as_dict
-from training.stream import CropStream, StreamSampler, load_sources
+from training.model import init_onnx, run_folder, throughput
+from training.model.distill import Distillation, as_dict
 
 Sources = Mapping[str, Sequence[Sample]]
 CALIBRATION_CROPS = 64

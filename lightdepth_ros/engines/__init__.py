@@ -13,6 +13,10 @@ import numpy as np
 
 from lightdepth_ros.contract import ModelContract, load_contract
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.perception.mount import MAP_CHANNELS, MAP_STRIDE, ground_map
+
+IMAGE, GROUND = 'image', 'ground'
+"""Names of the inputs of a model file; only a model whose contract `takes_ground` has both."""
 
 OUTPUTS = ('depth', 'label', 'confidence')
 """What a model file gives, in order; any subset may be asked of `run`."""
@@ -56,10 +60,17 @@ class Engine(Protocol):
     """Where it really runs, for the log: 'CPU', 'NVIDIA ...'."""
     contract: ModelContract
 
-    def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        image: np.ndarray,
+        outputs: Sequence[str] = OUTPUTS,
+        ground: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
         """Infer one image, (1, H, W, 3) uint8 RGB with H and W multiples of the contract's
         divisor.
 
+        ground: its ground map, (1, 4, H / 16, W / 16) float32 (perception.mount.ground_map),
+        for a model that takes one; None for a model that takes none.
         Returns only the outputs asked for, and computes nothing that only others need:
         `depth` (1, h, w) float32 metres for the canonical focal length, `label` (1, h, w) uint8,
         `confidence` (1, h, w) uint8. The arrays belong to the caller. Raises EngineError.
@@ -148,8 +159,9 @@ def chosen_precision(backend: str, precision: str) -> str:
     return precision
 
 
-def check_image(image: np.ndarray, contract: ModelContract) -> None:
-    """Raise EngineError unless `image` is (1, H, W, 3) uint8 with sides the contract allows.
+def check_inputs(image: np.ndarray, ground: np.ndarray | None, contract: ModelContract) -> None:
+    """Raise EngineError unless `image` is (1, H, W, 3) uint8 with sides the contract allows, and
+    `ground` its ground map if the model takes one, else None.
 
     For the engines whose library would convert, or read beyond, an array of another kind.
     """
@@ -160,3 +172,34 @@ def check_image(image: np.ndarray, contract: ModelContract) -> None:
             f'the image is {image.dtype} {image.shape}; {contract.onnx_file} takes (1, H, W, 3) '
             f'uint8 with H and W multiples of {divisor}.'
         )
+    if not contract.takes_ground:
+        if ground is not None:
+            raise EngineError(
+                f'a ground map was given; {contract.onnx_file} takes none. Leave it out.'
+            )
+        return
+    shape = ground_shape((image.shape[1], image.shape[2]))
+    if ground is None or ground.dtype != np.float32 or ground.shape != shape:
+        found = 'missing' if ground is None else f'{ground.dtype} {ground.shape}'
+        raise EngineError(
+            f'the ground map is {found}; {contract.onnx_file} takes {shape} float32 with an image '
+            f'of {image.shape}. lightdepth_ros.perception.mount.ground_map makes it.'
+        )
+
+
+def ground_shape(input_hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the shape of the ground map for a network input of (height, width) pixels."""
+    return 1, MAP_CHANNELS, input_hw[0] // MAP_STRIDE, input_hw[1] // MAP_STRIDE
+
+
+def unknown_ground(contract: ModelContract, input_hw: tuple[int, int]) -> np.ndarray | None:
+    """Return the ground map of a camera of which nothing is known; None where none is taken."""
+    return ground_map(None, None, input_hw) if contract.takes_ground else None
+
+
+def named_inputs(image: np.ndarray, ground: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return the inputs by name, contiguous, as the inference libraries want them."""
+    found = {IMAGE: np.ascontiguousarray(image)}
+    if ground is not None:
+        found[GROUND] = np.ascontiguousarray(ground)
+    return found

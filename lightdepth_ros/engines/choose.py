@@ -8,17 +8,16 @@ import importlib.metadata
 import json
 import logging
 import os
-import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engine_cache import cache_dir, write_atomically
-from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, load_engine
+from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, cpu, load_engine
+from lightdepth_ros.engines.cache import cache_dir, write_atomically
+from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.golden import BOUNDS, compare, golden_image
 
 WARM_UP = 3
 ROUNDS = 15
@@ -167,12 +166,14 @@ def _working(start: _Start) -> tuple[dict[str, Engine], list[str]]:
 
 def _race(engines: dict[str, Engine], input_hw: tuple[int, int] | None) -> dict[str, float]:
     """Return each engine's median time for one image, in milliseconds."""
-    image = golden_image(input_hw or next(iter(engines.values())).contract.input_hw)
+    contract = next(iter(engines.values())).contract
+    hw = input_hw or contract.input_hw
+    image, ground = golden_image(hw), golden_ground(contract, hw)
     times_ms: dict[str, list[float]] = {name: [] for name in engines}
     for round_index in range(WARM_UP + ROUNDS):
         for name, engine in engines.items():
             started = time.perf_counter()
-            engine.run(image)
+            engine.run(image, ground=ground)
             if round_index >= WARM_UP:
                 times_ms[name].append((time.perf_counter() - started) * 1e3)
     return {name: statistics.median(times) for name, times in times_ms.items()}
@@ -208,21 +209,14 @@ def _fingerprint(start: _Start) -> str:
         'input_hw': list(start.input_hw or contract.input_hw),
         'threads': start.threads,
         'precision': start.precision,
-        'cpu': cpu_name(),
+        'cpu': cpu.name(),
+        'isa': [cpu.cap(), cpu.dot_product()],
         'cores': len(os.sched_getaffinity(0)),
         'gpu': os.environ.get('CUDA_VISIBLE_DEVICES', '') + _text('/proc/driver/nvidia/version'),
         'packages': installed_versions(),
         'bounds': BOUNDS,  # who was refused before may pass now
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the kernel gives it, or its architecture."""
-    for line in _text('/proc/cpuinfo').splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.machine()
 
 
 def installed_versions() -> dict[str, str]:

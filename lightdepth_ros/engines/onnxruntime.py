@@ -12,14 +12,20 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engines import OUTPUTS, check_image
+from lightdepth_ros.engines import (
+    GROUND,
+    IMAGE,
+    OUTPUTS,
+    check_inputs,
+    named_inputs,
+    unknown_ground,
+)
 from lightdepth_ros.engines.onnx_outputs import keep_outputs
 from lightdepth_ros.errors import EngineError
 
 PROVIDER = 'CPUExecutionProvider'
-INPUT = 'image'
 TYPES = {
-    INPUT: 'tensor(uint8)',
+    IMAGE: 'tensor(uint8)',
     'depth': 'tensor(float)',
     'label': 'tensor(uint8)',
     'confidence': 'tensor(uint8)',
@@ -57,11 +63,16 @@ class OnnxRuntimeEngine:
         self._threads = threads
         self._sessions: dict[frozenset[str], Any] = {}
 
-    def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        image: np.ndarray,
+        outputs: Sequence[str] = OUTPUTS,
+        ground: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
         """See Engine.run."""
-        check_image(image, self.contract)
+        check_inputs(image, ground, self.contract)
         try:
-            arrays = self.session(outputs).run(list(outputs), {INPUT: image})
+            arrays = self.session(outputs).run(list(outputs), named_inputs(image, ground))
         except ORT_ERRORS as error:
             raise EngineError(
                 f'{self.contract.onnx_file} failed on an image of {image.shape}: {error}. Export '
@@ -136,6 +147,8 @@ def _session_options(threads: int) -> Any:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # Spinning workers burn a core between frames that the rest of the robot needs.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    # Without an 8-bit dot product, int8 sums saturate in 16 bits; this takes the exact kernels.
+    options.add_session_config_entry('session.x64quantprecision', '1')
     options.log_severity_level = 3
     return options
 
@@ -143,10 +156,12 @@ def _session_options(threads: int) -> Any:
 def _check_interface(session: Any, contract: ModelContract, path: Path) -> None:
     nodes = [*session.get_inputs(), *session.get_outputs()]
     found = {node.name: node.type for node in nodes}
-    if found != TYPES:
+    expected = TYPES | ({GROUND: 'tensor(float)'} if contract.takes_ground else {})
+    if found != expected:
+        height_m = contract.canonical_height_m
         raise EngineError(
-            f'{path} has the inputs and outputs {found}; this package needs {TYPES}. '
-            'Export the model with `python -m training.export`.'
+            f'{path} has the inputs and outputs {found}; by its contract (canonical_height_m '
+            f'{height_m}) it needs {expected}. Export the model with `python -m training.export`.'
         )
     declared = session.get_modelmeta().custom_metadata_map.get('class_count')
     if declared is not None and declared != str(len(contract.classes)):
@@ -161,7 +176,8 @@ def _check_answer(engine: OnnxRuntimeEngine, path: Path) -> None:
     contract = engine.contract
     side = max(contract.divisor, contract.stride)
     ramp = np.arange(side * side * 3, dtype=np.uint32).astype(np.uint8)
-    answer = engine.run(ramp.reshape(1, side, side, 3))
+    ground = unknown_ground(contract, (side, side))
+    answer = engine.run(ramp.reshape(1, side, side, 3), ground=ground)
     expected = (1, side // contract.stride, side // contract.stride)
     for name, array in answer.items():
         if array.shape != expected:

@@ -15,7 +15,17 @@ import numpy as np
 import openvino as ov
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engines import OUTPUTS, Report, check_image
+from lightdepth_ros.engines import (
+    GROUND,
+    IMAGE,
+    OUTPUTS,
+    Report,
+    check_inputs,
+    cpu,
+    ground_shape,
+    named_inputs,
+    unknown_ground,
+)
 from lightdepth_ros.engines.openvino_graph import rewrite
 from lightdepth_ros.errors import EngineError
 
@@ -46,14 +56,19 @@ class OpenVinoEngine:
             self._model = self._core.read_model(onnx_path)
         except RuntimeError as error:
             raise EngineError(f'OpenVINO cannot read {onnx_path}: {error}') from error
-        self._compiled: dict[tuple[tuple[int, ...], tuple[str, ...]], ov.InferRequest] = {}
+        self._compiled: dict[tuple[tuple[int, int], tuple[str, ...]], ov.InferRequest] = {}
 
-    def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        image: np.ndarray,
+        outputs: Sequence[str] = OUTPUTS,
+        ground: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
         """See Engine.run. The first call for a size or a set of outputs compiles it (0.1-1 s)."""
-        check_image(image, self.contract)
+        check_inputs(image, ground, self.contract)
         try:
-            request = self._request(image.shape, tuple(outputs))
-            request.infer([np.ascontiguousarray(image)], share_inputs=True)
+            request = self._request((image.shape[1], image.shape[2]), tuple(outputs))
+            request.infer(named_inputs(image, ground), share_inputs=True)
             return {
                 name: request.get_output_tensor(index).data.copy()
                 for index, name in enumerate(outputs)
@@ -68,21 +83,24 @@ class OpenVinoEngine:
         self._compiled.clear()
         self._model = None
 
-    def _request(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> ov.InferRequest:
-        key = shape, outputs
+    def _request(self, input_hw: tuple[int, int], outputs: tuple[str, ...]) -> ov.InferRequest:
+        key = input_hw, outputs
         if self._model is None:
             raise EngineError('the engine was closed; load it again before running it')
         if key not in self._compiled:
             while len(self._compiled) >= KEPT_COMPILED:
                 del self._compiled[next(iter(self._compiled))]
-            self._compiled[key] = self._compile(shape, outputs)
+            self._compiled[key] = self._compile(input_hw, outputs)
         return self._compiled[key]
 
-    def _compile(self, shape: tuple[int, ...], outputs: tuple[str, ...]) -> ov.InferRequest:
+    def _compile(self, input_hw: tuple[int, int], outputs: tuple[str, ...]) -> ov.InferRequest:
         whole = self._model.clone()
         results = [whole.output(name).get_node() for name in outputs]
         model = ov.Model(results, whole.get_parameters(), 'lightdepth')
-        model.reshape(list(shape))
+        shapes = {IMAGE: [1, *input_hw, 3]}
+        if self.contract.takes_ground:
+            shapes[GROUND] = list(ground_shape(input_hw))
+        model.reshape(shapes)
         rewrite(model, self.precision)
         return self._core.compile_model(model, 'CPU', self._config).create_infer_request()
 
@@ -107,7 +125,8 @@ def load(
     """
     engine = OpenVinoEngine(contract, onnx_path, threads, precision)
     if input_hw is not None:
-        engine.run(np.zeros((1, *input_hw, 3), np.uint8))
+        blank = np.zeros((1, *input_hw, 3), np.uint8)
+        engine.run(blank, ground=unknown_ground(contract, input_hw))
     return engine
 
 
@@ -145,6 +164,8 @@ def _device_name(core: ov.Core, precision: str) -> str:
         capabilities = core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     except RuntimeError as error:
         raise EngineError(f'OpenVINO finds no usable CPU plugin: {error}') from error
+    if cpu.cap() in cpu.WITHOUT_BF16:  # OpenVINO lists what is there, not what it may use
+        capabilities = [word for word in capabilities if word != 'BF16']
     if precision == 'bf16' and 'BF16' not in capabilities:
         raise EngineError(
             f'precision is bf16, but {name} computes in {", ".join(capabilities)} only. '

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rewrites a model of fixed size into one that OpenVINO's CPU plugin computes faster.
 
-Nothing is approximated. What each rewriting brings is measured in docs/experiments.md.
+Nothing is approximated. What each rewriting brings is measured in docs/lab/experiments.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
+
+from lightdepth_ros.engines import IMAGE
 
 FRONT = ('Transpose', 'Convert', 'Subtract', 'Convolution')
 """How training.export begins: bytes to planes, to float, less the mean, 3x3 at stride 2."""
@@ -33,7 +35,7 @@ def pair_pixels(model: ov.Model) -> None:
     zeros for the pixel that it did not see before. Six channels last are what the plugin computes
     fast, and no transposition of the image is left.
     """
-    image = model.get_parameters()[0]
+    image = model.input(IMAGE).get_node()
     front = _chain(image.output(0), FRONT)
     if front is None:
         return

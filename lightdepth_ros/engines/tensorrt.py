@@ -2,7 +2,7 @@
 """TensorRT, or TensorRT-RTX, on an NVIDIA GPU. The only file, with tensorrt_build, that knows it.
 
 An engine ("plan") holds for one image size and one set of outputs. Plans come from the cache
-(lightdepth_ros.engine_cache) or are built, and run as one CUDA graph. Not thread safe.
+(lightdepth_ros.engines.cache) or are built, and run as one CUDA graph. Not thread safe.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engine_cache import EngineKey, discard
-from lightdepth_ros.engines import OUTPUTS, Report, check_image
+from lightdepth_ros.engines import GROUND, IMAGE, OUTPUTS, Report, check_inputs, ground_shape
+from lightdepth_ros.engines.cache import EngineKey, discard
 from lightdepth_ros.engines.cuda_io import DeviceIo, Gpu, TensorSpec, find_gpu, import_cuda
 from lightdepth_ros.engines.tensorrt_build import (
     cached_plan,
@@ -82,13 +82,20 @@ class TensorRtEngine:
         self._runtime = trt.Runtime(self._log)
         self._plans: dict[PlanId, Plan] = {}
 
-    def run(self, image: np.ndarray, outputs: Sequence[str] = OUTPUTS) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        image: np.ndarray,
+        outputs: Sequence[str] = OUTPUTS,
+        ground: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
         """See Engine.run. The first image of a size not given to `load` builds plans for it."""
-        check_image(image, self.contract)
+        check_inputs(image, ground, self.contract)
         if self._runtime is None:
             raise EngineError('the engine was closed; load it again before running it')
         plan = self._plan((image.shape[1], image.shape[2]), outputs)
-        np.copyto(plan.io.host['image'], image)
+        np.copyto(plan.io.host[IMAGE], image)
+        if ground is not None and GROUND in plan.io.host:
+            np.copyto(plan.io.host[GROUND], ground)
         plan.io.run(plan.context.execute_async_v3)
         return {name: plan.io.host[name].copy() for name in outputs}
 
@@ -137,12 +144,13 @@ class TensorRtEngine:
                 f'TensorRT cannot load the engine: {"; ".join(self._log.lines[-3:])}'
             )
         tensors = _tensors(self._libraries.trt, engine)
-        _check_tensors(tensors, key, self.contract.stride)
+        _check_tensors(tensors, key, self.contract)
         io = DeviceIo(self._libraries.cuda, tensors)
         try:
             for name, address in io.device.items():
                 context.set_tensor_address(name, address)
-            io.host['image'][:] = 0
+            for tensor in tensors:
+                io.host[tensor.name][:] = 0
             io.run(context.execute_async_v3)  # the first run allocates and may compile: no capture
         except EngineError:
             io.close()
@@ -206,13 +214,19 @@ def _tensors(trt: Any, engine: Any) -> list[TensorSpec]:
     ]
 
 
-def _check_tensors(tensors: list[TensorSpec], key: EngineKey, stride: int) -> None:
-    """Raise EngineError unless inputs, outputs, types and sizes are those the key promises."""
+def _check_tensors(tensors: list[TensorSpec], key: EngineKey, contract: ModelContract) -> None:
+    """Raise EngineError unless inputs, outputs, types and sizes are those the key promises.
+
+    The ground map may be missing: it is cut off where the wanted outputs do not need it.
+    """
     height, width = key.input_hw
-    expected: dict[str, tuple[tuple[int, ...], Any]] = {'image': ((1, height, width, 3), np.uint8)}
+    stride = contract.stride
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {IMAGE: ((1, height, width, 3), np.uint8)}
     for name in key.outputs:
         kind = np.float32 if name == 'depth' else np.uint8
         expected[name] = (1, height // stride, width // stride), kind
     found = {tensor.name: (tensor.shape, tensor.dtype.type) for tensor in tensors}
+    if contract.takes_ground and GROUND in found:
+        expected[GROUND] = ground_shape(key.input_hw), np.float32
     if found != expected:
         raise EngineError(f'the engine has the tensors {found}; {expected} were expected')

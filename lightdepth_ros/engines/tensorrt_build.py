@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engine_cache import EngineKey, get_or_build
 from lightdepth_ros.engines import INSTALL, Report
+from lightdepth_ros.engines.cache import EngineKey, get_or_build
 from lightdepth_ros.errors import EngineError
 
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')

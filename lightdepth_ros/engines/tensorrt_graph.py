@@ -15,6 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from lightdepth_ros.engines import GROUND, IMAGE, ground_shape
+
 PRECISION_TYPE = {
     'fp32': TensorProto.FLOAT,
     'fp16': TensorProto.FLOAT16,
@@ -44,10 +46,7 @@ def prepare(
     keep = [output for output in graph.output if output.name in outputs]
     del graph.output[:]
     graph.output.extend(keep)
-    shape = graph.input[0].type.tensor_type.shape
-    for axis, size in enumerate((1, *input_hw, 3)):
-        shape.dim[axis].Clear()
-        shape.dim[axis].dim_value = size
+    fix_sizes(graph, input_hw)
     constants_to_initializers(graph)
     drop_unused(graph)
     cast_bytes_to_float(graph)
@@ -56,6 +55,17 @@ def prepare(
         lower_precision(graph, PRECISION_TYPE[precision])
         drop_unused(graph)  # the float32 weights that were replaced
     return bytes(model.SerializeToString())
+
+
+def fix_sizes(graph: onnx.GraphProto, input_hw: tuple[int, int]) -> None:
+    """Write the sizes of both inputs into the graph."""
+    sizes = {IMAGE: (1, *input_hw, 3), GROUND: ground_shape(input_hw)}
+    for value in graph.input:
+        for dimension, size in zip(
+            value.type.tensor_type.shape.dim, sizes[value.name], strict=True
+        ):
+            dimension.Clear()
+            dimension.dim_value = size
 
 
 def constants_to_initializers(graph: onnx.GraphProto) -> None:
@@ -71,7 +81,8 @@ def constants_to_initializers(graph: onnx.GraphProto) -> None:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and initializers that lead to none of the graph's outputs."""
+    """Remove nodes, initializers and all inputs but the image that lead to none of the graph's
+    outputs."""
     needed = {output.name for output in graph.output}
     for node in reversed(list(graph.node)):
         if needed.isdisjoint(node.output):
@@ -80,6 +91,8 @@ def drop_unused(graph: onnx.GraphProto) -> None:
             needed.update(node.input)
     for tensor in [t for t in graph.initializer if t.name not in needed]:
         graph.initializer.remove(tensor)
+    for value in [v for v in graph.input if v.name not in needed | {IMAGE}]:
+        graph.input.remove(value)
 
 
 def cast_bytes_to_float(graph: onnx.GraphProto) -> None:
@@ -87,9 +100,8 @@ def cast_bytes_to_float(graph: onnx.GraphProto) -> None:
 
     It takes uint8 only at the network's rim, and there only cast from and to a float type.
     """
-    image = graph.input[0].name
-    _rename_input(graph, image, 'image_float')
-    graph.node.insert(0, helper.make_node('Cast', [image], ['image_float'], to=TensorProto.FLOAT))
+    _rename_input(graph, IMAGE, 'image_float')
+    graph.node.insert(0, helper.make_node('Cast', [IMAGE], ['image_float'], to=TensorProto.FLOAT))
     for output in graph.output:
         if output.type.tensor_type.elem_type != TensorProto.UINT8:
             continue

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lightdepth_ros import bag_measurements as measurements
-from lightdepth_ros.bag_matching import NearestStamps, Pair
-from lightdepth_ros.bag_recording import Recording
+from lightdepth_ros.bag import measurements
+from lightdepth_ros.bag.matching import NearestStamps, Pair
+from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.errors import BadImageError, DataError
 from lightdepth_ros.files import depth_png, png, write_files
 from training.bag import geometry

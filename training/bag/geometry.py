@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lightdepth_ros.calibration import view_of
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.encodings import compressed_to_rgb, raw_to_rgb
 from lightdepth_ros.errors import DataError
-from lightdepth_ros.lens import Lens, lens_map
+from lightdepth_ros.perception.calibration import view_of
+from lightdepth_ros.perception.lens import Lens, lens_map
+from lightdepth_ros.stream.encodings import compressed_to_rgb, raw_to_rgb
 from training.datasets.lidar import sparse_depth
 
 

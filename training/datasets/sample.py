@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.mount import Mount
+from lightdepth_ros.perception.mount import Mount
 
 GUESSED_HEIGHT_M = 1.65
 """Height of a car's camera that nobody has measured: KITTI's, so that a guess never argues with
@@ -18,7 +18,7 @@ the scale that KITTI's lidar teaches."""
 
 @dataclass(frozen=True)
 class RoughMount:
-    """How a camera without depth truth is mounted, roughly: see training.ground.
+    """How a camera without depth truth is mounted, roughly: see training.crops.ground.
 
     horizon: row of the level horizon, as a share of the image height. height_m: above the ground.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from training.losses import log_map
+from training.model.losses import log_map
 from training.students.interface import EXITS, ScaleOutput, kept_exits
 
 DISPARITY_M = 600.0 * 0.54

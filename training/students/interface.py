@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
-from lightdepth_ros.mount import MAP_CHANNELS, MAP_STRIDE
+from lightdepth_ros.perception.mount import MAP_CHANNELS, MAP_STRIDE
 
 EXITS = ('XS', 'S', 'M', 'L')
 """Exits from coarse to fine; their strides 16, 8, 4, 2 stand in lightdepth_ros.contract."""
@@ -22,7 +22,7 @@ one to predict, Adam needs hundreds of steps where raw G (0 to 100) needs thousa
 class ScaleOutput(NamedTuple):
     """One exit's raw heads, each (N, channels, h, w) float.
 
-    g          (N, 1, h, w): depth in G's space (training.losses.log_map); any real number is a
+    g          (N, 1, h, w): depth in G's space (model.losses.log_map); any real number is a
                positive depth.
     logits     (N, classes, h, w): class scores before softmax.
     log_scale  (N, 1, h, w): natural logarithm of the expected error of ln depth (scale of a
@@ -37,7 +37,7 @@ class ScaleOutput(NamedTuple):
 class GroundEmbedding(nn.Module):
     """Adds to features where each cell lies relative to the level ground.
 
-    A 1x1 convolution of the ground map (lightdepth_ros.mount.ground_map), averaged to the
+    A 1x1 convolution of the ground map (lightdepth_ros.perception.mount), averaged to the
     features' stride. It starts at zero, so a trained student takes it on without a jolt. (The
     idea of telling depth networks the ground: Yang et al., "GEDepth", ICCV 2023; of telling
     convolutions the camera: Facil et al., "CAM-Convs", CVPR 2019.)

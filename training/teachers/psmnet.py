@@ -3,9 +3,9 @@
 
 Weights: the authors' `pretrained_model_KITTI2015.tar`, or any state dict of their code.
 `python -m training.teachers.fetch_psmnet` fetches that file. They were trained on KITTI 2015's
-200 pairs after Scene Flow: on another camera expect worse, and compensate (training.compensate).
-Stereo's limits stand in stereo.py; what only the left camera sees PSMNet fills in from context
-(often well), and this file halves its confidence.
+200 pairs after Scene Flow: on another camera expect worse, and compensate
+(training.labels.compensate). Stereo's limits stand in stereo.py; what only the left
+camera sees PSMNet fills in from context (often well), and this file halves its confidence.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightdepth_ros.errors import ConfigError, DataError
 from training.datasets.sample import Sample
-from training.labels import describe, read_frame, read_rows
+from training.labels.files import describe, read_frame, read_rows
 from training.teachers.teacher import TeacherOutput
 
 

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lightdepth predict`: depth, labels and point clouds of pictures and videos, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import MofNCompleteColumn, Progress
+from rich.table import Table
+
+from lightdepth_ros import draw, files
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.cli.camera import ViewOf, add_camera_flags, view_chooser
+from lightdepth_ros.cli.settings import add_setting_flags, config_from
+from lightdepth_ros.errors import BadCameraError, BadImageError, DataError
+from lightdepth_ros.perception import cloud
+from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.loading import load_perception
+from lightdepth_ros.perception.perception import OUTPUTS, Frame, Perception
+from lightdepth_ros.perception.preprocess import Preprocessor
+
+SETTINGS = (
+    'output_resolution',
+    'fit',
+    'student',
+    'model',
+    'backend',
+    'threads',
+    'input_width',
+    'input_height',
+    'depth_scale',
+    'min_range_m',
+    'max_range_m',
+    'min_confidence',
+    'horizontal_fov_deg',
+)
+DEFAULTS = {'fit': 'adapt'}
+"""A picture on disk has no fixed camera mode, so here the network adapts to its shape."""
+PICTURE_WIDTH = 900
+"""Pictures for people are enlarged by a whole factor to at least this width."""
+
+DESCRIPTION = """\
+Predict depth and labels for a picture, every picture of a folder, or a video.
+For each frame NAME these files are written to the output folder:
+
+  NAME_depth.png        16 bit, metres x 256 (KITTI's format). 0 = no value: unknown, too near,
+                        and also sky and beyond range
+  NAME_depth_color.png  depth in colours, with a scale bar in metres
+  NAME_label.png        8 bit, Cityscapes train ids; 255 = unlabelled
+  NAME_overlay.png      the labels over the picture, with a legend
+  NAME_cloud.ply        coloured and labelled points in metres, if the camera is known
+"""
+EPILOG = """\
+Metres need the focal length. Give it in pixels (--fx), as a ROS calibration (--camera-yaml), or
+as the angle that the picture shows from left to right (--fov-deg: phones and webcams 60 to 70,
+dash cams 90 to 120). Without it depth is right only up to one constant factor, and no cloud is
+written.
+
+examples:
+  lightdepth predict photo.jpg --fov-deg 65
+  lightdepth predict drive/ --fx 721.5 --cx 609.6 --cy 172.9 --out out/drive
+  lightdepth predict dashcam.mp4 --camera-yaml dashcam.yaml --output-resolution M
+
+The exit code is 0 only when no frame was skipped.
+"""
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of this subcommand."""
+    result = argparse.ArgumentParser(
+        prog=prog,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument('input', type=Path, metavar='IMAGE|FOLDER|VIDEO')
+    result.add_argument(
+        '--out',
+        type=Path,
+        default=Path('lightdepth_out'),
+        metavar='DIR',
+        help='Output folder; it is made if it does not exist. Default: %(default)s.',
+    )
+    add_camera_flags(result)
+    add_setting_flags(result.add_argument_group('settings'), SETTINGS, DEFAULTS)
+    return result
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames to come, as name and a file to read or an image; total = how many, 0 = unknown."""
+
+    total: int
+    frames: Iterator[tuple[str, Path | np.ndarray]]
+
+
+@dataclass
+class Tally:
+    """What has happened so far; `ms` holds one row of timings for each frame written."""
+
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    ms: list[dict[str, float]] = field(default_factory=list)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict everything; return 0, or 1 when a frame was skipped."""
+    console = Console(highlight=False)
+    config = config_from(args, SETTINGS)
+    view_of = view_chooser(args, config.horizontal_fov_deg)
+    source = open_source(args.input)
+    files.check_writable(args.out)
+    perception = load_perception(config, console.print)
+    _announce(console, perception, view_of, config.output_resolution)
+    tally = Tally()
+    try:
+        _predict_all(console, source, perception, view_of, args, tally)
+    finally:
+        _summarise(console, tally, args.out)
+        perception.close()
+    return 1 if tally.skipped else 0
+
+
+def open_source(path: Path) -> Source:
+    """Return the frames of a picture, folder or video; DataError when it is none of them."""
+    if path.is_dir():
+        found = files.images_in(path)
+        return Source(len(found), iter(_named(found)))
+    if files.is_image(path):
+        if not path.is_file():
+            raise DataError(f'{path} does not exist; give a picture, a folder or a video')
+        return Source(1, iter([(path.stem, path)]))
+    video = files.Video(path)
+    numbered = ((f'{path.stem}_{i:06d}', rgb) for i, rgb in enumerate(video.frames()))
+    return Source(video.frame_count, numbered)
+
+
+def _named(paths: list[Path]) -> list[tuple[str, Path | np.ndarray]]:
+    """Name each picture by its stem, or with its suffix where two would share a name."""
+    count = Counter(path.stem for path in paths)
+    return [(p.stem if count[p.stem] == 1 else p.name.replace('.', '_'), p) for p in paths]
+
+
+def _announce(
+    console: Console, perception: Perception, view_of: ViewOf | None, resolution: str
+) -> None:
+    engine = perception.engine
+    contract = engine.contract
+    console.print(
+        f'Model: {contract.student} network, exit {contract.exit} '
+        f'(outputs are 1/{contract.stride} of its input), on {engine.backend}, {engine.device}.'
+    )
+    if resolution != contract.exit:
+        console.print(
+            f'[yellow]--model names one file, of exit {contract.exit}:[/] '
+            f'output resolution {resolution} has no effect. Name its folder to choose.'
+        )
+    if view_of is None:
+        console.print(
+            '[yellow]The camera is not known:[/] depth is right only up to one constant factor, '
+            'and no point cloud is written. Give --fov-deg, --fx or --camera-yaml.'
+        )
+
+
+def _predict_all(
+    console: Console,
+    source: Source,
+    perception: Perception,
+    view_of: ViewOf | None,
+    args: argparse.Namespace,
+    tally: Tally,
+) -> None:
+    """Write the files of every frame; bad frames are counted, a full disk ends it."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task('predict', total=source.total or None)
+        try:
+            for name, item in source.frames:
+                try:
+                    tally.ms.append(_predict_one(name, item, perception, view_of, args))
+                except (BadImageError, BadCameraError) as error:
+                    tally.skipped.append((name, str(error)))
+                progress.advance(task)
+        except files.WriteError:
+            raise
+        except DataError as error:  # a video that ends early
+            tally.skipped.append((args.input.name, str(error)))
+
+
+def _predict_one(
+    name: str,
+    item: Path | np.ndarray,
+    perception: Perception,
+    view_of: ViewOf | None,
+    args: argparse.Namespace,
+) -> dict[str, float]:
+    started = perf_counter()
+    rgb = files.read_rgb(item) if isinstance(item, Path) else item
+    view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
+    frame = perception.predict(rgb, view, OUTPUTS)
+    shown = enlarged(perception, rgb, view, args.fit)
+    files.write_files(contents(frame, shown, args.out / name))
+    total = (perf_counter() - started) * 1e3
+    return {**frame.timings_ms, 'all, with reading, drawing and writing': total}
+
+
+def enlarged(
+    perception: Perception, rgb: np.ndarray, view: Camera | Lens | None, fit: str
+) -> np.ndarray:
+    """Return what the network saw of `rgb`, large enough for people: (H, W, 3) uint8."""
+    height, width = perception.network_hw((rgb.shape[0], rgb.shape[1]))
+    factor = math.ceil(PICTURE_WIDTH / width)
+    size_hw = (height * factor, width * factor)
+    shape_fit = 'pad' if fit == 'pad' else 'crop'
+    large: np.ndarray = Preprocessor(size_hw, shape_fit, 1, 1).prepare(rgb, view).batch[0]
+    return large
+
+
+def contents(frame: Frame, shown: np.ndarray, stem: Path) -> dict[Path, bytes]:
+    """Return the files of one frame, path -> bytes; `shown` is the large picture."""
+    prediction = frame.prediction
+    label = prediction.label_id
+    if label is None:
+        raise ValueError('the frame has no labels; ask for all outputs')
+    picture_hw = (shown.shape[0], shown.shape[1])
+    result = {
+        'depth.png': files.depth_png(prediction.depth_m),
+        'depth_color.png': files.png(draw.depth_picture(prediction.depth_m, picture_hw)),
+        'label.png': files.png(label),
+        'overlay.png': files.png(draw.label_picture(shown, label)),
+    }
+    if prediction.camera is not None:
+        result['cloud.ply'] = files.ply(cloud.points(prediction, frame.rgb))
+    return {stem.with_name(f'{stem.name}_{kind}'): data for kind, data in result.items()}
+
+
+def _summarise(console: Console, tally: Tally, out: Path) -> None:
+    table = Table(title='median of each frame', show_header=False, title_justify='left')
+    for step in tally.ms[0] if tally.ms else ():
+        table.add_row(step, f'{np.median([row[step] for row in tally.ms]):.1f} ms')
+    if tally.ms:
+        console.print(table)
+    for name, reason in tally.skipped:
+        console.print(f'[red]skipped[/] {escape(name)}: {escape(reason)}')
+    skipped = f', {len(tally.skipped)} skipped' if tally.skipped else ''
+    console.print(f'{len(tally.ms)} frames written to {escape(str(out))}{skipped}.')

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node: subscribes, hands frames to the worker, reports health. No arithmetic."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from std_msgs.msg import Header
+
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.errors import ConfigError, LightdepthError
+from lightdepth_ros.node import diagnostics, params, topics
+from lightdepth_ros.stream import counters
+from lightdepth_ros.stream.model_set import ModelSet
+from lightdepth_ros.stream.pipeline import Pipeline, Switcher
+from lightdepth_ros.stream.stream import Stream, Waiting
+from lightdepth_ros.stream.voice import Voice
+from lightdepth_ros.stream.worker import Worker, call_in_thread
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+REPORT_PERIOD_S = 1.0
+EXIT_FAILED, EXIT_BAD_CONFIG = 1, 2
+
+
+class InferenceDiedError(RuntimeError):
+    """The worker met an error that nobody foresaw; its traceback was printed."""
+
+
+class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
+    """Depth, labels and clouds from camera images; see docs/topics.md and docs/parameters.md."""
+
+    def __init__(self) -> None:
+        """Declare the parameters; ConfigError for a wrong value."""
+        super().__init__('depth_node')
+        self._voice = Voice(self.get_logger().warning, self.get_logger().error)
+        self._config = params.declare(self)
+        self._switcher: Switcher | None = None
+        self._streams: list[Stream] = []
+        self._worker: Worker[Waiting] | None = None
+        self._inputs: list[Any] = []
+        self._bond: Any = None
+        self._label_infos: list[Any] = []
+        self._seldom = topics.Seldom()
+        self._complaint = ''
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._survive_illegal_transitions()
+        self._reporter = diagnostics.Reporter(self)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
+        self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
+
+    @property
+    def config(self) -> NodeConfig:
+        """The settings as they are now."""
+        return self._config
+
+    def start(self) -> bool:
+        """Configure and activate; return whether both worked."""
+        return all(step() == SUCCESS for step in (self.trigger_configure, self.trigger_activate))
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and check the model, create the publishers."""
+        try:
+            self._switcher = call_in_thread(self._load, self.context.ok)
+        except LightdepthError as error:
+            self._complaint = f'cannot configure: {error}'
+            self.get_logger().error(self._complaint)
+            return FAILURE
+        if self._switcher is None:  # cut short: the process is about to end
+            return FAILURE
+        self._complaint = ''
+        for camera in self._config.cameras:
+            transport = self._config.image_transport
+            self._streams.append(
+                topics.open_stream(self, camera, transport, self._voice, self._seldom)
+            )
+            info = topics.open_label_info(self, camera, self._voice, self._seldom)
+            self._label_infos.append(info)
+        self._tell_start(self._switcher.current)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the worker and subscribe to the cameras."""
+        self._worker = Worker(len(self._streams), self._process)
+        for index, stream in enumerate(self._streams):
+            stream.activate()
+            self._subscribe(index, stream)
+        result = super().on_activate(state)  # from here on publishers publish
+        self._tell_classes()
+        if not self._config.autostart:  # somebody else is in charge
+            self._bond = topics.open_bond(self)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, and let the frame in work be the last."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model and the publishers."""
+        self._free()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever runs and free everything."""
+        self._stop()
+        self._free()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Go back to unconfigured after a transition that raised."""
+        self._stop()
+        self._free()
+        return super().on_error(state)
+
+    def close(self) -> None:
+        """Stop everything before the process ends."""
+        self._stop()
+        self._free()
+
+    def _stop(self) -> None:
+        if self._bond is not None:
+            self._bond.shutdown()
+            self._bond = None
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs.clear()
+        if self._worker is not None:
+            for index, _ in self._worker.stop():
+                self._streams[index].counters.drop(counters.DEACTIVATED)
+            self._worker = None
+
+    def _free(self) -> None:
+        for stream in self._streams:
+            topics.close_stream(self, stream)
+        self._streams = []
+        for publisher in self._label_infos:
+            self.destroy_lifecycle_publisher(publisher)
+        self._label_infos = []
+        if self._switcher is not None:
+            self._switcher.close()
+            self._switcher = None
+
+    def _load(self) -> Switcher:
+        models = ModelSet(engine_voice(self.get_logger()))
+        return Switcher(models, self._config, self._tell_switch, self._complain)
+
+    # Topics
+
+    def _subscribe(self, index: int, stream: Stream) -> None:
+        def on_image(msg: Any, number: int | None) -> None:
+            waiting = stream.receive(msg, self._config, number)
+            if waiting is None or self._worker is None:
+                return
+            if self._worker.inbox.put(index, waiting) is not None:
+                stream.counters.drop(counters.REPLACED)
+
+        transport = self._config.image_transport
+        self._inputs += topics.subscribe(self, stream, transport, on_image, self._voice)
+
+    def _process(self, index: int, waiting: Waiting) -> None:
+        assert self._switcher is not None
+        latency_ms = self._streams[index].process(waiting, self._switcher.current)
+        if latency_ms is not None:
+            self._switcher.observe(latency_ms, time.perf_counter())
+
+    # Parameters
+
+    def _on_set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        try:
+            configured = self._switcher is not None
+            config = params.changed(self._config, parameters, configured)
+            if self._switcher is not None and config != self._config:
+                self._switcher.change(config)
+        except LightdepthError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._config = config
+        return SetParametersResult(successful=True)
+
+    # Reports
+
+    def _tell_classes(self) -> None:
+        assert self._switcher is not None
+        classes = self._switcher.current.perception.engine.contract.classes
+        info = topics.label_info(classes, Header(stamp=self.get_clock().now().to_msg()))
+        for publisher in self._label_infos:
+            publisher.publish(info)
+
+    def _tell_start(self, pipeline: Pipeline) -> None:
+        facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())
+        cameras = ', '.join(f'{s.image_topic} with {s.info_topic}' for s in self._streams)
+        threads = self._config.threads
+        self.get_logger().info(f'ready: {facts}, {threads} CPU threads; images from {cameras}')
+
+    def _tell_switch(self, text: str) -> None:
+        self._complaint = ''
+        self.get_logger().info(text)
+
+    def _complain(self, text: str) -> None:
+        self._complaint = text
+        self.get_logger().error(text)
+
+    def _report_health(self) -> None:
+        self._seldom.open()
+        worker = self._worker
+        if worker is not None and not worker.alive:
+            raise InferenceDiedError('the inference thread ended; its traceback is above')
+        state = 'active' if worker else 'inactive' if self._switcher else 'unconfigured'
+        facts = self._switcher.current.facts if self._switcher else {}
+        self._reporter.report(self._streams, state, facts, self._complaint, self._voice.last_error)
+
+    def _survive_illegal_transitions(self) -> None:
+        """Answer an illegal transition request with "no", where rclpy would raise out of spin.
+
+        rclpy (seen in Jazzy) offers no hook for it, hence the private name.
+        """
+        service = self._service_change_state
+        handle = service.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return handle(request, response)
+            except _rclpy.RCLError as error:
+                self.get_logger().warning(f'transition refused: {error}')
+                response.success = False
+                return response
+
+        service.callback = answer
+
+
+def engine_voice(logger: Any) -> Callable[[str], None]:
+    """Return what logs an engine's lines. It does not hold the node: a build that goes on in a
+    library until the process ends would keep the node, and its shared memory, alive."""
+
+    def tell(line: str) -> None:
+        if line.startswith('warning'):
+            logger.warning(line)
+        else:
+            logger.info(line)
+
+    return tell
+
+
+def spin(node: DepthNode) -> None:
+    """Serve the node until ROS is shut down."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except _rclpy.RCLError as error:
+            node.get_logger().warning(f'a ROS call failed: {error}')
+
+
+def run(node: DepthNode) -> int:
+    """Start the node if it shall start itself, serve it, and return the exit code."""
+    if node.config.autostart and not node.start():
+        if not rclpy.ok():
+            return 0
+        node.get_logger().fatal('autostart failed; see the error above')
+        return EXIT_FAILED
+    spin(node)
+    return 0
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node; 0 after SIGINT or SIGTERM, 1 if it cannot start, 2 for a wrong parameter."""
+    rclpy.init(args=args)
+    try:
+        node = DepthNode()
+    except ConfigError as error:
+        rclpy.logging.get_logger('depth_node').fatal(str(error))
+        rclpy.try_shutdown()
+        return EXIT_BAD_CONFIG
+    code = 0
+    try:
+        code = run(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except InferenceDiedError as error:
+        node.get_logger().fatal(str(error))
+        code = EXIT_FAILED
+    except (_rclpy.RCLError, _rclpy.InvalidHandle):
+        if rclpy.ok():  # else ROS was shut down in the middle of a transition
+            raise
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, with everything closed, freed and printed.
+
+    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
+    exit in about forty ended with code -11 after its last message; that is the likely place.
+    A node is part of a ring of references, so it is looked for: the DDS frees its shared memory
+    (67 MB with config/fastdds.xml) with the last object, and nobody else ever would.
+    """
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == '__main__':
+    leave(main())

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishes the health of the streams: /diagnostics for people, ~/stats for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
+from std_msgs.msg import String
+
+from lightdepth_ros.stream.counters import FrameCounters
+from lightdepth_ros.stream.health import (
+    SILENT_S,
+    Health,
+    Offer,
+    explain_silence,
+    numbers,
+    texts,
+    verdict,
+)
+from lightdepth_ros.stream.stream import Stream
+
+
+def to_array(healths: Sequence[Health], stamp: Time) -> DiagnosticArray:
+    """Return the message for /diagnostics, one status a camera."""
+    array = DiagnosticArray()
+    array.header.stamp = stamp
+    for health in healths:
+        level, message = verdict(health)
+        status = DiagnosticStatus(level=bytes([level]), name=health.name, message=message)
+        status.hardware_id = health.model.get('device', '')
+        status.values = [KeyValue(key=k, value=v) for k, v in texts(health).items()]
+        array.status.append(status)
+    return array
+
+
+def to_stats(healths: Sequence[Health]) -> String:
+    """Return the message for ~/stats: a JSON list, one object a camera."""
+    return String(data=json.dumps([numbers(health) for health in healths], allow_nan=False))
+
+
+def offers_on(node: Node, topic: str) -> list[Offer]:
+    """Return what is published on a topic."""
+    return [
+        Offer(info.node_name, info.topic_type, _qos_text(info.qos_profile))
+        for info in node.get_publishers_info_by_topic(topic)
+    ]
+
+
+def misfit_on(node: Node, topic: str) -> bool:
+    """Return whether an endpoint of `node` and somebody else's on a topic do not fit, as far as
+    the graph shows endpoints now."""
+    me = node.get_name(), node.get_namespace()
+    publishers = node.get_publishers_info_by_topic(topic)
+    subscriptions = node.get_subscriptions_info_by_topic(topic)
+    return any(
+        qos_check_compatible(out.qos_profile, into.qos_profile)[0] == QoSCompatibility.ERROR
+        for out in publishers
+        for into in subscriptions
+        if me in ((end.node_name, end.node_namespace) for end in (out, into))
+    )
+
+
+def _qos_text(qos: Any) -> str:
+    reliable = qos.reliability == ReliabilityPolicy.RELIABLE
+    latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    return f'{"reliable" if reliable else "best effort"}{", transient local" if latched else ""}'
+
+
+class Reporter:
+    """Collects and publishes the health of a node's streams, each time `report` is called."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._told: dict[str, dict[str, int]] = {}
+        self._fitting: set[tuple[str, str]] = set()
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self._stats = node.create_publisher(String, '~/stats', 1)
+
+    def report(
+        self,
+        streams: Sequence[Stream],
+        state: str,
+        model: Mapping[str, str],
+        complaint: str,
+        last_error: str,
+    ) -> None:
+        """Publish; the arguments are those of Health."""
+        now_s = time.perf_counter()
+        healths = [
+            self._health(stream, now_s, state, model, complaint, last_error) for stream in streams
+        ]
+        if not healths:
+            nothing = FrameCounters().snapshot(now_s)
+            name = self._node.get_fully_qualified_name()
+            healths = [
+                Health(name, state, model, nothing, {}, '', {}, complaint, {}, '', last_error)
+            ]
+        self._diagnostics.publish(to_array(healths, self._node.get_clock().now().to_msg()))
+        self._stats.publish(to_stats(healths))
+
+    def _health(
+        self,
+        stream: Stream,
+        now_s: float,
+        state: str,
+        model: Mapping[str, str],
+        complaint: str,
+        last_error: str,
+    ) -> Health:
+        self._forget_mismatches(stream)
+        frames = stream.counters.snapshot(now_s)
+        told = self._told.get(stream.name, {})
+        self._told[stream.name] = frames.dropped
+        return Health(
+            name=stream.name,
+            state=state,
+            model=model,
+            counters=frames,
+            news={reason: n - told.get(reason, 0) for reason, n in frames.dropped.items()},
+            calibration=stream.calibration.text,
+            subscribers=stream.subscribers(),
+            complaint=complaint,
+            mismatches=dict(stream.mismatches),
+            silence=self._silence(stream, now_s) if state == 'active' else '',
+            last_error=last_error,
+        )
+
+    def _forget_mismatches(self, stream: Stream) -> None:
+        """Forget those that the graph no longer shows, twice in turn: it may be slower than the
+        event by which a mismatch became known."""
+        for topic in tuple(stream.mismatches):
+            key = stream.name, topic
+            if misfit_on(self._node, topic):
+                self._fitting.discard(key)
+            elif key in self._fitting:
+                self._fitting.remove(key)
+                del stream.mismatches[topic]
+            else:
+                self._fitting.add(key)
+
+    def _silence(self, stream: Stream, now_s: float) -> str:
+        silent_s = now_s - stream.last_sign_s
+        if silent_s < SILENT_S:
+            return ''
+        topic = stream.image_topic
+        offers = offers_on(self._node, topic)
+        mismatch = stream.mismatches.get(topic, '')
+        return explain_silence(topic, stream.image_type, silent_s, offers, mismatch)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's topics: names, types, QoS, publishers and subscriptions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header, String
+
+from lightdepth_ros.classes import SemanticClass
+from lightdepth_ros.stream.health import explain_mismatch
+from lightdepth_ros.stream.messages import classes_to_label_info
+from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.voice import Voice
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+try:
+    import vision_msgs.msg as vision_msgs
+except ImportError:  # not part of ros-base
+    vision_msgs = None
+
+try:
+    from bondpy import bondpy
+except ImportError:  # part of Nav2's dependencies
+    bondpy = None
+
+MESSAGE_TYPES = {
+    'sensor_msgs/msg/Image': Image,
+    'sensor_msgs/msg/CameraInfo': CameraInfo,
+    'sensor_msgs/msg/PointCloud2': PointCloud2,
+}
+INPUTS = {
+    'raw': ('', Image, 'sensor_msgs/msg/Image'),
+    'compressed': ('/compressed', CompressedImage, 'sensor_msgs/msg/CompressedImage'),
+}
+"""image_transport -> (suffix of the topic, message class, its name)."""
+NEWEST_ONLY = QoSProfile(
+    depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+"""Matches reliable and best effort cameras, and never queues."""
+RELIABLE = QoSProfile(
+    depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
+)
+"""Reaches reliable and best effort consumers."""
+LATCHED = QoSProfile(
+    depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Late subscribers get the last message."""
+OVERRIDABLE = QoSOverridingOptions(
+    policy_kinds=(
+        QoSPolicyKind.HISTORY,
+        QoSPolicyKind.DEPTH,
+        QoSPolicyKind.RELIABILITY,
+        QoSPolicyKind.DURABILITY,
+    )
+)
+
+
+SELDOM_S = 0.02
+
+
+class Seldom(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]  # rclpy has no types
+    """Callbacks that may wait a second: those of QoS mismatches, two for each publisher.
+
+    rclpy's executor asks every one of them for news after every message, a seventh of what it
+    costs to listen to a camera. It passes over those that may not execute, and their news wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until_s = 0.0
+
+    def open(self) -> None:
+        """Let the callbacks execute for the next SELDOM_S seconds."""
+        self._until_s = time.monotonic() + SELDOM_S
+
+    def can_execute(self, entity: Any) -> bool:
+        """See rclpy."""
+        return time.monotonic() < self._until_s and bool(super().can_execute(entity))
+
+
+class OpenPublisher:
+    """A publisher that falls silent, instead of raising, once ROS is being shut down."""
+
+    def __init__(self, publisher: Any, ok: Any) -> None:
+        self.publisher = publisher
+        self._ok = ok
+
+    def get_subscription_count(self) -> int:
+        """Return how many subscriptions are matched."""
+        try:
+            return int(self.publisher.get_subscription_count())
+        except (_rclpy.RCLError, _rclpy.InvalidHandle):
+            if self._ok():
+                raise
+            return 0
+
+    def publish(self, msg: Any) -> None:
+        """Send a message."""
+        try:
+            self.publisher.publish(msg)
+        except (_rclpy.RCLError, _rclpy.InvalidHandle):
+            if self._ok():
+                raise
+
+    def destroy(self) -> None:
+        """Free the publisher."""
+        self.publisher.destroy()
+
+
+class _QuietNode:
+    """A node as bondpy sees it: its heartbeat, in a thread of its own, and its last message
+    fall silent once ROS is being shut down."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+    def create_publisher(self, *arguments: Any) -> OpenPublisher:
+        """Return an OpenPublisher instead of a publisher."""
+        return OpenPublisher(self._node.create_publisher(*arguments), self._node.context.ok)
+
+
+def open_stream(
+    node: LifecycleNode, camera: str, transport: str, voice: Voice, seldom: Seldom
+) -> Stream:
+    """Create the publishers of a camera and return its stream.
+
+    camera: the namespace of its topics below the node's; '' = none. transport: key of INPUTS.
+    seldom: where the callbacks of QoS mismatches wait.
+    """
+    prefix = f'{camera}/' if camera else ''
+    suffix, _, image_type = INPUTS[transport]
+    mismatches: dict[str, str] = {}
+    publishers: dict[str, OpenPublisher] = {}
+    for output in OUTPUTS:
+        topic = prefix + output.topic
+        message_type = MESSAGE_TYPES[output.message_type]
+        publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches, voice, seldom)
+        publishers[output.topic] = OpenPublisher(publisher, node.context.ok)
+    name = node.get_fully_qualified_name()
+    return Stream(
+        name=f'{name}: {camera}' if camera else name,
+        image_topic=node.resolve_topic_name(f'{prefix}image') + suffix,
+        image_type=image_type,
+        info_topic=node.resolve_topic_name(f'{prefix}camera_info'),
+        publishers=publishers,
+        mismatches=mismatches,
+        voice=voice,
+        clock_ns=lambda: int(node.get_clock().now().nanoseconds),
+    )
+
+
+def close_stream(node: LifecycleNode, stream: Stream) -> None:
+    """Destroy the publishers that `open_stream` created."""
+    for publisher in stream.publishers.values():
+        if isinstance(publisher, OpenPublisher):
+            node.destroy_lifecycle_publisher(publisher.publisher)
+
+
+def open_label_info(node: LifecycleNode, camera: str, voice: Voice, seldom: Seldom) -> Any:
+    """Create the latched publisher of the class names; `label_info` makes its message."""
+    topic = f'{camera}/semantic/label_info' if camera else 'semantic/label_info'
+    message_type = String if vision_msgs is None else vision_msgs.LabelInfo
+    return _open_publisher(node, message_type, topic, LATCHED, {}, voice, seldom)
+
+
+def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
+    """Return the message for the publisher of `open_label_info`."""
+    return classes_to_label_info(classes, header, vision_msgs)
+
+
+def open_bond(node: LifecycleNode) -> Any:
+    """Start the heartbeat by which Nav2's lifecycle manager sees that the node lives.
+
+    Returns an object with `shutdown()`; None where bondpy is not installed. Topic, period and
+    time-out are those of Nav2's own nodes.
+    """
+    if bondpy is None:
+        node.get_logger().info(
+            'no bond with the lifecycle manager, because bondpy is not installed: set its '
+            'bond_timeout to 0.0, or install bondpy'
+        )
+        return None
+    bond = bondpy.Bond('bond', node.get_name(), _QuietNode(node))
+    bond.heartbeat_period = 0.1
+    bond.heartbeat_timeout = 4.0
+    bond.start()
+    return bond
+
+
+def subscribe(
+    node: LifecycleNode,
+    stream: Stream,
+    transport: str,
+    on_image: Callable[[Any, int | None], None],
+    voice: Voice,
+) -> list[Any]:
+    """Subscribe to a camera's image and camera_info; return the subscriptions.
+
+    on_image: called with the message and its publisher's running number.
+    """
+    topics = (
+        (INPUTS[transport][1], stream.image_topic, _numbered(on_image)),
+        (CameraInfo, stream.info_topic, stream.calibration.update),
+    )
+    return [
+        node.create_subscription(
+            message_type,
+            topic,
+            callback,
+            NEWEST_ONLY,
+            qos_overriding_options=OVERRIDABLE,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=_noting(topic, False, stream.mismatches, voice)
+            ),
+        )
+        for message_type, topic, callback in topics
+    ]
+
+
+def _numbered(on_image: Callable[[Any, int | None], None]) -> Callable[..., None]:
+    """Return `on_image` as rclpy calls it; where rclpy tells no number, it gets None.
+
+    rclpy looks at how many arguments a callback takes, so there are two of them.
+    """
+
+    def with_facts(msg: Any, facts: Any) -> None:
+        on_image(msg, facts['publication_sequence_number'])
+
+    def without(msg: Any) -> None:
+        on_image(msg, None)
+
+    return with_facts if hasattr(Subscription, 'CallbackType') else without  # not in Humble
+
+
+def _open_publisher(
+    node: LifecycleNode,
+    message_type: Any,
+    topic: str,
+    qos: QoSProfile,
+    noted: dict[str, str],
+    voice: Voice,
+    seldom: Seldom,
+) -> Any:
+    on_incompatible = _noting(node.resolve_topic_name(topic), True, noted, voice)
+    return node.create_lifecycle_publisher(
+        message_type,
+        topic,
+        qos,
+        callback_group=seldom,
+        qos_overriding_options=OVERRIDABLE,
+        event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible),
+    )
+
+
+def _noting(
+    topic: str, publishing: bool, noted: dict[str, str], voice: Voice
+) -> Callable[[Any], None]:
+    """Return a callback that notes and logs that somebody's QoS on `topic` does not fit ours."""
+
+    def on_incompatible(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        noted[topic] = explain_mismatch(topic, policy, event.total_count, publishing)
+        voice.warn_once(f'QoS {topic} {policy}', noted[topic])
+
+    return on_incompatible

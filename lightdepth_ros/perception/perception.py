@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perception: one camera image in, one Prediction out. The steps and their timings; no ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import SKY, UNLABELLED
+from lightdepth_ros.engines import Engine
+from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.prediction import Prediction
+from lightdepth_ros.perception.preprocess import Prepared, Preprocessor, halve
+
+OUTPUTS = ('depth', 'label', 'confidence', 'rgb')
+"""What `predict` can be asked for."""
+SATURATED = 0.8
+"""Depth at or above this share of the model's largest depth means "at least that far". The model
+learns sky as its largest depth; nearer than it by less than the factor 1.25, by which Prediction
+defines a right depth, nothing can be told from sky."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one call of `Perception.predict` gives; the arrays belong to the caller.
+
+    prediction  depth, labels, confidence and camera at the output size (h, w).
+    rgb         (h, w, 3) uint8, the camera image on the same grid; None when not asked for.
+    timings_ms  milliseconds spent in 'preprocess', 'engine' and 'postprocess'.
+    """
+
+    prediction: Prediction
+    rgb: np.ndarray | None
+    timings_ms: dict[str, float]
+
+
+class Perception:
+    """A model with its settings. Not thread safe: buffers are reused from frame to frame."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        input_hw: tuple[int, int],
+        fit: str,
+        depth_scale: float,
+        min_range_m: float,
+        max_range_m: float,
+        min_confidence: float,
+    ) -> None:
+        """Settings mean what NodeConfig says of them; a wrong value raises ConfigError."""
+        _check(depth_scale, min_range_m, max_range_m, min_confidence)
+        contract = engine.contract
+        self._engine = engine
+        self._stride = contract.stride
+        self._preprocessor = Preprocessor(input_hw, fit, contract.divisor, contract.stride)
+        self._depth_scale = depth_scale
+        self._min_range_m = min_range_m
+        self._max_range_m = max_range_m
+        self._min_confidence = min_confidence
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that runs the model."""
+        return self._engine
+
+    def network_hw(self, source_hw: tuple[int, int]) -> tuple[int, int]:
+        """Return the network input's (height, width) for a camera image of `source_hw`."""
+        return self._preprocessor.network_hw(source_hw)
+
+    def predict(
+        self, rgb: np.ndarray, view: Camera | Lens | None, outputs: Collection[str]
+    ) -> Frame:
+        """Infer one image and compute nothing that `outputs`, a subset of OUTPUTS, does not need.
+
+        rgb: (H, W, 3) uint8. view: the calibration of `rgb`; a Lens is undistorted on the way.
+        With view None the depth is right for a camera of the canonical focal length only, and the
+        prediction has no camera.
+
+        Depth in metres = graph depth * (focal length in network pixels / canonical focal length)
+        * depth_scale; then, later rules winning over earlier ones:
+        beyond max_range_m, or saturated at the model's largest depth: +Inf;
+        nearer than min_range_m: -Inf (REP-117: too near);
+        confidence below min_confidence: NaN;
+        labelled sky: +Inf, only where labels were asked for too (depth alone pays nothing for
+        them);
+        not seen by the camera (padding): NaN, label 255, confidence 0.
+        Depth that was not asked for is NaN everywhere.
+
+        Raises BadImageError, BadCameraError or EngineError.
+        """
+        started = perf_counter()
+        prepared = self._preprocessor.prepare(rgb, view)
+        ready = perf_counter()
+        wanted = self._wanted(outputs)
+        raw = self._engine.run(prepared.batch, wanted) if wanted else {}
+        inferred = perf_counter()
+        prediction = self._finish(raw, prepared, outputs)
+        small = None
+        if 'rgb' in outputs:
+            small = halve(prepared.batch[0], self._stride.bit_length() - 1)
+        done = perf_counter()
+        timings_ms = {
+            'preprocess': (ready - started) * 1e3,
+            'engine': (inferred - ready) * 1e3,
+            'postprocess': (done - inferred) * 1e3,
+        }
+        return Frame(prediction, small, timings_ms)
+
+    def close(self) -> None:
+        """Free the engine; `predict` must not be called again."""
+        self._engine.close()
+
+    def _wanted(self, outputs: Collection[str]) -> tuple[str, ...]:
+        unknown = set(outputs) - set(OUTPUTS)
+        if unknown:
+            raise ValueError(f'outputs {sorted(unknown)} do not exist; there are {OUTPUTS}')
+        wanted = [name for name in ('depth', 'label', 'confidence') if name in outputs]
+        if 'depth' in wanted and self._min_confidence > 0 and 'confidence' not in wanted:
+            wanted.append('confidence')
+        return tuple(wanted)
+
+    def _finish(
+        self, raw: dict[str, np.ndarray], prepared: Prepared, outputs: Collection[str]
+    ) -> Prediction:
+        label = raw['label'][0] if 'label' in raw else None
+        confidence = raw['confidence'][0] if 'confidence' in raw else None
+        if 'depth' in raw:
+            depth = self._metres(raw['depth'][0], prepared.focal_px, label, confidence)
+        else:
+            depth = self._no_depth(prepared)
+        if prepared.unknown is not None:
+            for array, value in ((depth, np.nan), (label, UNLABELLED), (confidence, 0)):
+                if array is not None:
+                    np.putmask(array, prepared.unknown, value)
+        shown = confidence if 'confidence' in outputs else None
+        return Prediction(depth, label, shown, prepared.camera)
+
+    def _metres(
+        self,
+        depth: np.ndarray,
+        focal_px: float | None,
+        label: np.ndarray | None,
+        confidence: np.ndarray | None,
+    ) -> np.ndarray:
+        contract = self._engine.contract
+        factor = self._depth_scale
+        if focal_px is not None:
+            factor *= focal_px / contract.canonical_focal_px
+        far_m = min(self._max_range_m, contract.depth_range_m[1] * factor * SATURATED)
+        depth *= np.float32(factor)
+        np.putmask(depth, depth >= far_m, np.inf)
+        if self._min_range_m > 0:
+            np.putmask(depth, depth < self._min_range_m, -np.inf)
+        if confidence is not None and self._min_confidence > 0:
+            np.putmask(depth, confidence < self._min_confidence * 255, np.nan)
+        if label is not None:
+            np.putmask(depth, label == SKY, np.inf)
+        return depth
+
+    def _no_depth(self, prepared: Prepared) -> np.ndarray:
+        _, height, width, _ = prepared.batch.shape
+        return np.full((height // self._stride, width // self._stride), np.nan, np.float32)
+
+
+def _check(
+    depth_scale: float, min_range_m: float, max_range_m: float, min_confidence: float
+) -> None:
+    if not (math.isfinite(depth_scale) and depth_scale > 0):
+        raise ConfigError(f'depth_scale is {depth_scale}; it must be positive (1 = unchanged)')
+    if not 0 <= min_range_m < max_range_m:
+        raise ConfigError(
+            f'min_range_m is {min_range_m} and max_range_m {max_range_m}; '
+            'it must be 0 <= min_range_m < max_range_m'
+        )
+    if not 0 <= min_confidence <= 1:
+        raise ConfigError(f'min_confidence is {min_confidence}; it must lie in [0, 1]')

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lightdepth scale tape`: gathers taped distances and what the network says of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from lightdepth_ros import files
+from lightdepth_ros.cli.camera import view_chooser
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.perception.perception import Perception
+from lightdepth_ros.scale.gathered import Gathered, table
+from lightdepth_ros.scale.report import Tile, percent
+from lightdepth_ros.scale.tape import Reading, pairs_of, parse_tape, read_off, read_tapes
+from lightdepth_ros.scale.view import Seen, look
+
+
+def from_tapes(
+    args: argparse.Namespace, config: NodeConfig, perception: Perception, console: Console
+) -> Gathered:
+    """Compare taped distances with the prediction at their pixels."""
+    tapes = read_tapes(args.pairs) if args.pairs else []
+    if args.at and args.image is None:
+        raise ConfigError('--at needs the IMAGE that it is in')
+    tapes += [parse_tape(args.image, text) for text in args.at]
+    if not tapes:
+        raise ConfigError('give distances: IMAGE --at U,V=METRES, or --pairs FILE.csv')
+    view_at = view_chooser(args, config.horizontal_fov_deg)
+    seen: dict[str, Seen] = {}
+    for image in dict.fromkeys(tape.image for tape in tapes):
+        rgb = files.read_rgb(image)
+        view = None if view_at is None else view_at((rgb.shape[0], rgb.shape[1]))
+        seen[str(image)] = look(perception, str(image), rgb, view)
+    readings = [read_off(seen[str(t.image)], t, args.along_axis) for t in tapes]
+    notes = []
+    if view_at is None:
+        notes.append(
+            'The camera is not known (--fx, --fov-deg or --camera-yaml): the factor then also '
+            'stands for its focal length, and fits only a node without calibration.'
+        )
+    if len(readings) < 3:
+        notes.append('Fewer than three distances: nothing tells how far off they are. Tape more.')
+    return Gathered(
+        pairs=pairs_of(readings),
+        tables=lambda scale: [_tape_table(readings, scale)],
+        tiles=lambda scale: [_tape_tile(s, readings, scale) for s in seen.values()],
+        what='taped distances',
+        groups='tapes',
+        remedy='Tape more of them.',
+        least_points=1,
+        least_groups=1,
+        notes=notes,
+    )
+
+
+def _tape_table(readings: list[Reading], scale: float) -> Table:
+    shown = table(
+        'taped distances', 'image', 'pixels', 'taped', 'predicted', 'corrected', 'error', 'spread'
+    )
+    for r in readings:
+        corrected = scale * r.predicted_m
+        shown.add_row(
+            r.tape.image.name,
+            r.tape.text,
+            f'{r.tape.metres:.2f} m',
+            f'{r.predicted_m:.2f} m',
+            f'{corrected:.2f} m',
+            percent(math.log(corrected / r.tape.metres)),
+            f'{r.spread:.1%} of {r.pixels}',
+        )
+    return shown
+
+
+def _tape_tile(seen: Seen, readings: list[Reading], scale: float) -> Tile:
+    residual = np.full(seen.prediction.depth_m.shape, np.nan)
+    for r in readings:
+        if str(r.tape.image) == seen.name:
+            middle = np.add(r.tape.box[:2], r.tape.box[2:]) / 2
+            off = np.nan_to_num(np.abs(seen.source_uv - middle).max(axis=-1), nan=np.inf)
+            at = np.unravel_index(np.argmin(off), off.shape)
+            residual[at] = math.log(r.tape.metres / (scale * r.predicted_m))
+    return Tile(seen.name, seen.rgb, residual)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of frames and their averages: a predictor and a data set in, plain data out.
+
+Unanswered pixels (NaN depth, label 255) are left out of the errors and counted in `coverage`: it
+stands beside every error, so a network that answers less is seen to answer less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from lightdepth_ros.camera import Camera
+from lightdepth_ros.classes import CLASSES, NAV7_NAMES, UNLABELLED, nav7_table
+from lightdepth_ros.errors import DataError
+from training.datasets.sample import Dataset, Sample
+from training.scoring import metrics, protocols
+from training.scoring.fullframe import FullFrame, Predictor
+from training.scoring.protocols import Protocol
+
+NOMINAL_FOV_DEG = 60.0
+"""Field of view given to uncalibrated frames: labels do not depend on it, depth is not scored."""
+DROPPED_SHARE = 0.2
+"""Share of least confident pixels left out in the sparsification measure."""
+
+
+@dataclass(frozen=True)
+class DepthScore:
+    """What one frame's depth is worth; sums and counts add up over frames.
+
+    coverage  share of asked truth pixels that got an answer.
+    kept_rmse_m, best_rmse_m  RMSE after dropping the least confident, and the truly worst, fifth.
+    """
+
+    sums: metrics.DepthSums
+    by_distance: list[metrics.DepthSums]
+    coverage: float
+    confidence: np.ndarray
+    kept_rmse_m: float
+    best_rmse_m: float
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One frame's scores; None where the frame lacks that truth.
+
+    nav7, classes: (answered share of labelled pixels, confusion of the answered ones).
+    """
+
+    name: str
+    depth: DepthScore | None
+    nav7: tuple[float, np.ndarray] | None
+    classes: tuple[float, np.ndarray] | None
+
+
+def camera_of(sample: Sample) -> Camera:
+    """Return the sample's camera, or a nominal one for an uncalibrated frame."""
+    height, width = sample.rgb.shape[:2]
+    return sample.camera or Camera.from_fov(width, height, NOMINAL_FOV_DEG)
+
+
+def depth_score(frame: FullFrame, truth_m: np.ndarray, protocol: Protocol) -> DepthScore | None:
+    """Score one frame's depth; None when the protocol finds no truth pixel in it."""
+    pixels = protocols.compare(frame.depth_m, truth_m, protocol)
+    if not pixels.asked:
+        return None
+    prediction, truth = pixels.prediction_m, pixels.truth_m
+    confidence = np.nan_to_num(frame.confidence.ravel()[pixels.index])
+    ratio = np.maximum(prediction / truth, truth / prediction)
+    error = np.abs(prediction - truth)
+    return DepthScore(
+        pixels.sums(),
+        metrics.sums_by_distance(prediction, truth),
+        pixels.coverage,
+        metrics.confidence_counts(confidence, ratio < metrics.DELTA_FACTOR),
+        metrics.rmse_of_kept(prediction, truth, confidence, DROPPED_SHARE),
+        metrics.rmse_of_kept(prediction, truth, -error, DROPPED_SHARE),
+    )
+
+
+def label_score(
+    said: np.ndarray, truth: np.ndarray | None, classes: int
+) -> tuple[float, np.ndarray] | None:
+    """Return coverage and confusion of (H, W) ids; None without truth. 255 = none, in both."""
+    if truth is None or not (truth != UNLABELLED).any():
+        return None
+    asked = truth != UNLABELLED
+    answered = asked & (said != UNLABELLED)
+    counts = metrics.confusion(said[answered], truth[answered], classes)
+    return float(answered.sum() / asked.sum()), counts
+
+
+def score_frame(sample: Sample, predictor: Predictor, protocol: Protocol) -> FrameScore:
+    """Predict one sample and compare it with whatever truth it has."""
+    frame = predictor(sample.rgb, camera_of(sample), protocol.cap_m)
+    depth = None
+    if sample.depth_m is not None and sample.camera is not None:
+        depth = depth_score(frame, sample.depth_m, protocol)
+    nav7 = label_score(nav7_table()[frame.label_id], sample.nav7_id, len(NAV7_NAMES))
+    classes = label_score(frame.label_id, sample.label_id, len(CLASSES))
+    return FrameScore(sample.name, depth, nav7, classes)
+
+
+def wanted(sample: Sample, protocol: Protocol) -> bool:
+    """Say whether the protocol scores this frame."""
+    if not protocol.annotated_only:
+        return True
+    return sample.depth_m is not None and protocols.is_accumulated(sample.depth_m)
+
+
+def score(
+    dataset: Dataset, predictor: Predictor, protocol: Protocol, title: str = ''
+) -> list[FrameScore]:
+    """Score every frame of a data set (those with annotated truth, if the protocol says so)."""
+    scores = []
+    for index in track(range(len(dataset)), description=title or dataset.name):
+        sample = dataset[index]
+        if wanted(sample, protocol):
+            scores.append(score_frame(sample, predictor, protocol))
+    if not any(s.depth or s.nav7 or s.classes for s in scores):
+        raise DataError(
+            f'{dataset.name} has no frame that protocol {protocol.name} can score. '
+            'Choose another --protocol or --data.'
+        )
+    return scores
+
+
+def summary(scores: Sequence[FrameScore], protocol: Protocol) -> dict[str, Any]:
+    """Return every average as plain data, ready for JSON."""
+    result: dict[str, Any] = {'protocol': asdict(protocol) | {'words': protocol.sentence()}}
+    depths = [s.depth for s in scores if s.depth is not None]
+    if depths:
+        result |= depth_summary(depths, protocol)
+    for key, names in (('nav7', NAV7_NAMES), ('classes', [c.name for c in CLASSES])):
+        rows = [getattr(s, key) for s in scores if getattr(s, key) is not None]
+        if rows:
+            result[key] = iou_summary(rows, names)
+    result['frames'] = [frame_row(s) for s in scores]
+    return result
+
+
+def depth_summary(depths: Sequence[DepthScore], protocol: Protocol) -> dict[str, Any]:
+    """Return depth averages, error by distance and what the confidence is worth."""
+    sums = [d.sums for d in depths]
+    calibration = metrics.reliability(sum(d.confidence for d in depths))
+    edges = metrics.DISTANCE_EDGES_M
+    bands = [sum((d.by_distance[k] for d in depths), metrics.DepthSums()) for k in range(5)]
+    rmse = metrics.mean_per_image(sums)['rmse']
+    kept, best = (
+        float(np.nanmean([getattr(d, name) for d in depths]))
+        for name in ('kept_rmse_m', 'best_rmse_m')
+    )
+    return {
+        'depth': protocols.headline(sums, protocol),
+        'per_image': metrics.mean_per_image(sums),
+        'per_pixel': metrics.mean_per_pixel(sums),
+        'coverage': float(np.mean([d.coverage for d in depths])),
+        'by_distance': [
+            {'from_m': edges[k], 'to_m': edges[k + 1], 'pixels': band.count, **band.metrics()}
+            for k, band in enumerate(bands)
+        ],
+        'confidence': {
+            'count': calibration.count.tolist(),
+            'said': calibration.said.tolist(),
+            'found': calibration.found.tolist(),
+            'calibration_error': calibration.error,
+            'rmse_m': rmse,
+            'rmse_without_least_confident_fifth_m': kept,
+            'rmse_without_worst_fifth_m': best,
+            'rmse_cut': 1 - kept / rmse,
+        },
+    }
+
+
+def iou_summary(rows: Sequence[tuple[float, np.ndarray]], names: Sequence[str]) -> dict[str, Any]:
+    """Return mean IoU, IoU by class and the share of right pixels of all frames together."""
+    counts = sum(c for _, c in rows)
+    iou = metrics.class_iou(counts)
+    return {
+        'miou': metrics.mean_iou(counts),
+        'iou': dict(zip(names, iou.tolist(), strict=True)),
+        'pixel_accuracy': float(np.diag(counts).sum() / max(counts.sum(), 1)),
+        'coverage': float(np.mean([share for share, _ in rows])),
+    }
+
+
+def frame_row(frame: FrameScore) -> dict[str, Any]:
+    """Return one frame's numbers: what picks the worst frames."""
+    row: dict[str, Any] = {'name': frame.name}
+    if frame.depth is not None:
+        row |= {'coverage': frame.depth.coverage, **frame.depth.sums.metrics()}
+    for key in ('nav7', 'classes'):
+        score = getattr(frame, key)
+        if score is not None:
+            row[f'{key}_miou'] = metrics.mean_iou(score[1])
+    return row
