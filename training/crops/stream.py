@@ -24,7 +24,7 @@ from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset as SampleSource
 from training.datasets.sample import Sample
 
-MAX_IN_MEMORY = 3000
+MAX_IN_MEMORY = 2000
 """Samples per source that are decoded into memory at the start (about 5 MB each for KITTI)."""
 STYLES_A_SOURCE = 64
 TWIN_ROOM_PX = 16
