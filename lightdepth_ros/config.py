@@ -206,6 +206,12 @@ class NodeConfig:
         choices=('raw', 'compressed'),
         fixed=TOPICS_OPEN,
     )
+    image_reliability: str = setting(
+        'auto',
+        'How to subscribe to the image. auto: reliable if every publisher is, else best effort. '
+        'best_effort: the newest image matters more than a lost one, as over a bad network.',
+        choices=('auto', 'reliable', 'best_effort'),
+    )
     autostart: bool = setting(
         True,
         'The node configures and activates itself. false: it waits for a lifecycle manager.',
