@@ -7,7 +7,7 @@ from tiny_model import CANONICAL_FOCAL_PX, make_tiny_model
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError, EngineError
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.perception import OUTPUTS, Perception
@@ -43,7 +43,7 @@ class Spy:
 
 @pytest.fixture(scope='module')
 def engine(tmp_path_factory):
-    return load_engine(make_tiny_model(tmp_path_factory.mktemp('model')))
+    return load_engine(EngineRequest(make_tiny_model(tmp_path_factory.mktemp('model'))))
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_settings_that_cannot_work_are_refused(engine, changes, message):
 
 
 def test_closing_frees_the_engine(tmp_path):
-    perception = Perception(load_engine(make_tiny_model(tmp_path)), **SETTINGS)
+    perception = Perception(load_engine(EngineRequest(make_tiny_model(tmp_path))), **SETTINGS)
     perception.close()
     with pytest.raises(EngineError, match='closed'):
         perception.predict(plain(40), CANONICAL, OUTPUTS)

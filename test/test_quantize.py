@@ -15,8 +15,9 @@ onnx = pytest.importorskip('onnx')
 
 from lightdepth_ros.bench.timing import Case  # noqa: E402
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract  # noqa: E402
-from lightdepth_ros.engines import OUTPUTS, load_engine  # noqa: E402
-from lightdepth_ros.engines.golden import golden_image, load_checked  # noqa: E402
+from lightdepth_ros.engines import OUTPUTS, EngineRequest, load_engine  # noqa: E402
+from lightdepth_ros.engines.checked import load_checked  # noqa: E402
+from lightdepth_ros.engines.golden import golden_image  # noqa: E402
 from lightdepth_ros.errors import DataError  # noqa: E402
 from training import export, precision, quantize  # noqa: E402
 from training.students.plain import PlainStudent  # noqa: E402
@@ -65,8 +66,8 @@ def quantised(request, student, frames, tmp_path_factory):
 
 def test_quantised_file_answers_nearly_as_before(student, quantised):
     image = golden_image(HW)
-    before = load_engine(student).run(image)
-    after = load_engine(quantised[1]).run(image)
+    before = load_engine(EngineRequest(student)).run(image)
+    after = load_engine(EngineRequest(quantised[1])).run(image)
     # An untrained network's depths span a factor of 100, so its errors are judged by that span.
     apart = np.abs(np.log(after['depth'] / before['depth']))
     span = np.log(before['depth']).std()
@@ -137,7 +138,7 @@ def test_weights_shrink_to_a_quarter(student, quantised):
 
 def test_openvino_agrees_with_onnxruntime_on_the_quantised_file(quantised):
     pytest.importorskip('openvino')
-    engine, verdict = load_checked(quantised[1], 'openvino')
+    engine, verdict = load_checked(EngineRequest(quantised[1], 'openvino'))
     assert verdict.passed, verdict.text
     assert 'openvino int8' in verdict.text
     engine.close()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import MODELS_DIR, model_name, shipped_contract
-from lightdepth_ros.engines import Engine, Report
-from lightdepth_ros.engines.golden import load_sound
+from lightdepth_ros.engines import Engine, EngineRequest, Report
+from lightdepth_ros.engines.checked import load_sound
 from lightdepth_ros.perception.perception import Perception
 
 INT8 = 'int8'
@@ -28,6 +28,13 @@ def contract_path(config: NodeConfig) -> Path:
     if path.is_dir():
         return path / f'{model_name(config.student, config.first_resolution)}.json'
     return path
+
+
+def engine_request(config: NodeConfig, path: Path, report: Report | None) -> EngineRequest:
+    """Return the engine that `config` asks for, with the model whose contract is `path`."""
+    return EngineRequest(
+        path, config.backend, config.threads, config.precision, config.input_hw, report
+    )
 
 
 def perception_of(config: NodeConfig, engine: Engine) -> Perception:
@@ -51,12 +58,5 @@ def load_perception(
     path: the contract to load in place of the one that `config` names. Raises ContractError or
     EngineError.
     """
-    engine = load_sound(
-        path or contract_path(config),
-        config.backend,
-        config.threads,
-        precision=config.precision,
-        input_hw=config.input_hw,
-        report=report,
-    )
+    engine = load_sound(engine_request(config, path or contract_path(config), report))
     return perception_of(config, engine)

@@ -19,7 +19,8 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
-from lightdepth_ros.engines import Engine, load_engine
+from lightdepth_ros.engines import Engine, EngineRequest, load_engine
+from lightdepth_ros.engines.checked import load_sound
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.perception.prediction import Prediction
@@ -181,7 +182,8 @@ class Model:
         what a depth-only subscriber gets."""
         if wide not in WIDE_FORMS:
             raise ConfigError(f'wide is {wide!r}; it must be one of {", ".join(WIDE_FORMS)}')
-        self.engine: Engine = load_engine(contract_path, backend, threads)
+        load = load_sound if backend == 'auto' else load_engine
+        self.engine: Engine = load(EngineRequest(contract_path, backend, threads))
         self.contract = self.engine.contract
         self.wide = wide
         self.input_height = input_height
