@@ -22,7 +22,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, file_sha256, load_contract
 from lightdepth_ros.engines import OUTPUTS, Engine, EngineRequest, load_engine, probe
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 
 Loader = Callable[[Path], Engine]
 

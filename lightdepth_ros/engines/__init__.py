@@ -16,7 +16,7 @@ import numpy as np
 from lightdepth_ros.backends import BACKENDS, ENGINES, INSTALL, PRECISIONS
 from lightdepth_ros.contract import ModelContract, load_contract
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.perception.mount import MAP_CHANNELS, MAP_STRIDE, ground_map
+from lightdepth_ros.mount import MAP_CHANNELS, MAP_STRIDE, ground_map
 
 IMAGE, GROUND = 'image', 'ground'
 """Names of the inputs of a model file; only a model whose contract `takes_ground` has both."""
@@ -83,7 +83,7 @@ class Engine(Protocol):
         """Infer one image, (1, H, W, 3) uint8 RGB with H and W multiples of the contract's
         divisor.
 
-        ground: its ground map, (1, 4, H / 16, W / 16) float32 (perception.mount.ground_map),
+        ground: its ground map, (1, 4, H / 16, W / 16) float32 (lightdepth_ros.mount.ground_map),
         for a model that takes one; None for a model that takes none.
         Returns only the outputs asked for, and computes nothing that only others need:
         `depth` (1, h, w) float32 metres for the canonical focal length, `label` (1, h, w) uint8,
@@ -178,7 +178,7 @@ def check_inputs(image: np.ndarray, ground: np.ndarray | None, contract: ModelCo
         found = 'missing' if ground is None else f'{ground.dtype} {ground.shape}'
         raise EngineError(
             f'the ground map is {found}; {contract.onnx_file} takes {shape} float32 with an image '
-            f'of {image.shape}. lightdepth_ros.perception.mount.ground_map makes it.'
+            f'of {image.shape}. lightdepth_ros.mount.ground_map makes it.'
         )
 
 

@@ -13,7 +13,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import ModelContract
 from lightdepth_ros.engines import Engine
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 
 REFERENCE = 'onnxruntime'
 GOLDEN_MOUNT = Mount(1.2, -0.5, 2.0)
