@@ -19,7 +19,7 @@ help:
 	@echo '                FOV=degrees from left to right, or CAMERA=calibration.yaml'
 	@echo '                RESOLUTION=L|M|S|XS, BACKEND=name, FRAMES=n, RATE=hz'
 	@echo 'make test     everything that is tested: linters, types, fast, ros and data tests'
-	@echo 'make lint     linters and types only'
+	@echo 'make lint     linters, types and the width of the prose'
 	@echo 'make bench    how fast the shipped models run on this machine'
 	@echo 'make bench-node  what the node costs beside the engine, at 30 Hz'
 	@echo 'make soak     everything goes wrong for half an hour (LIGHTDEPTH_SOAK_S=seconds);'
@@ -49,6 +49,7 @@ lint: env-all
 	@$(RUN) -m ruff check . scripts/depth_node
 	@$(RUN) -m ruff format --check . scripts/depth_node
 	@$(RUN) -m mypy
+	@$(RUN) -m tools.check_prose
 
 bench:
 	@$(ENV) runtime ros

@@ -39,8 +39,8 @@ class NodeConfig:
         '',
         'Path of your own model: a contract JSON written by `python -m training.export`, or the '
         'folder with `lightdepth_<student>_<resolution>.json` for each output_resolution. '
-        'Empty: the network that ships with the package. int8: the plain one in 8 bits, faster '
-        'on a CPU.',
+        'Empty: the network that ships with the package. int8: the plain one in 8 bits, where '
+        'the CPU has an 8-bit dot product and so gains from it; elsewhere float32.',
         fixed=MODEL_LOADS,
     )
     output_resolution: str = setting(

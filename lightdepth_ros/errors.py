@@ -29,3 +29,11 @@ class BadCameraError(LightdepthError):
 
 class DataError(LightdepthError):
     """A data set, label file or recording is not what it should be."""
+
+
+class NoTransformError(DataError):
+    """No chain of transforms connects two frames."""
+
+
+class TransformTimeError(DataError):
+    """Two frames are connected, but not at the time asked for: yet to come, or forgotten."""

@@ -72,6 +72,15 @@ class Mount:
         pitch = math.degrees(math.asin(max(-1.0, min(1.0, z))))
         return cls(height_m, pitch, math.degrees(math.atan2(x, y)))
 
+    @classmethod
+    def from_pose(cls, t_ground_camera: np.ndarray) -> Mount:
+        """Return the mount of a camera from its optical frame's pose in a level frame.
+
+        t_ground_camera: (4, 4), maps points of the optical frame to a frame with z up and the
+        ground at z = 0. Raises ConfigError for a camera that cannot stand like that.
+        """
+        return cls.from_down(float(t_ground_camera[2, 3]), -t_ground_camera[2, :3])
+
 
 def height_factor(mount: Mount | None, canonical_height_m: float = CANONICAL_HEIGHT_M) -> float:
     """Return what turns depth for the canonical height into metres; 1 for an unknown mount."""

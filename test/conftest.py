@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: where the road data lies, and a ROS domain of their own."""
+"""What all tests share: where the road data lies, a ROS domain of their own, and what runs under
+colcon on a machine that has ROS but not every library of requirements/.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,16 +14,37 @@ import pytest
 from tools.ros_env import ROOT, claim_domain_id, node_executable, ros_environment
 
 DATA_TREE = 'kitti/manifest.csv'
+FAST = 'not ros and not data and not slow and not gpu'
+"""The markers of the fast suite, as in the Makefile."""
+OPTIONAL = {
+    'apsw', 'hypothesis', 'lightning', 'matplotlib', 'onnx', 'psutil', 'rich', 'rosbags', 'scipy',
+    'torch', 'torchmetrics',
+}  # fmt: skip
+"""Libraries without which the node runs: a test file that needs a missing one is skipped."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Put this run into a ROS domain of its own, before any test imports rclpy."""
+    if 'COLCON' in os.environ and not config.option.markexpr:
+        config.option.markexpr = FAST  # others: colcon test --pytest-args " -m ros"
     env = ros_environment(os.environ, domain_id=claim_domain_id())
     # LD_LIBRARY_PATH was read when this process started; here only what is read later matters.
     for name in ('PYTHONPATH', 'RMW_IMPLEMENTATION'):
         if name not in env:
             os.environ.pop(name, None)
     os.environ.update(env)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """Skip a test file that cannot be imported because an optional library is missing."""
+    report = (yield).get_result()
+    missing = (
+        re.search(r"No module named '(\w+)'", str(report.longrepr)) if report.failed else None
+    )
+    if missing and missing[1] in OPTIONAL:
+        report.outcome = 'skipped'
+        report.longrepr = (str(collector.path), 1, f'Skipped: {missing[1]} is not installed')
 
 
 @pytest.fixture(scope='session')

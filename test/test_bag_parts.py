@@ -8,10 +8,7 @@ import pytest
 from lightdepth_ros.bag.matching import WAIT_NS, NearestStamps
 from lightdepth_ros.bag.measurements import cloud_xyz, depth_image_m
 from lightdepth_ros.bag.recording import Recorded
-from lightdepth_ros.bag.transforms import StaticTransforms, pose_matrix
 from lightdepth_ros.errors import DataError
-
-TURN_LEFT = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
 
 
 def at(topic: str, stamp: int, log: int | None = None) -> Recorded:
@@ -65,36 +62,6 @@ def test_memory_stays_flat_when_either_topic_falls_silent():
             list(getattr(matcher, add)(at('x', k * step)))
             most = max(most, len(getattr(matcher, kept)))
         assert most <= WAIT_NS // step + 2
-
-
-def test_pose_turns_then_moves():
-    t = pose_matrix((1, 2, 3), TURN_LEFT)
-    np.testing.assert_allclose(t @ [1, 0, 0, 1], [1, 3, 3, 1], atol=1e-12)
-    np.testing.assert_allclose(pose_matrix((1, 2, 3), np.multiply(TURN_LEFT, 5)), t, atol=1e-12)
-    with pytest.raises(DataError, match='length must not be 0'):
-        pose_matrix((0, 0, 0), (0, 0, 0, 0))
-
-
-def test_transforms_chain_up_and_down_the_tree():
-    transforms = StaticTransforms()
-    transforms.add('base', '/lidar', pose_matrix((0, 0, 2), TURN_LEFT))
-    transforms.add('/base', 'mast', pose_matrix((1, 0, 0), (0, 0, 0, 1)))
-    transforms.add('mast', 'camera', pose_matrix((0, 0, 1), (0, 0, 0, 1)))
-    # (1, 0, 0) of the lidar is (0, 1, 2) of base, (-1, 1, 2) of mast, (-1, 1, 1) of camera.
-    point = transforms.between('camera', 'lidar') @ [1, 0, 0, 1]
-    np.testing.assert_allclose(point, [-1, 1, 1, 1], atol=1e-12)
-    back = transforms.between('lidar', 'camera') @ point
-    np.testing.assert_allclose(back, [1, 0, 0, 1], atol=1e-12)
-    np.testing.assert_array_equal(transforms.between('base', 'base'), np.eye(4))
-
-
-def test_unconnected_frame_is_named_with_what_is_connected():
-    transforms = StaticTransforms()
-    transforms.add('base', 'lidar', np.eye(4))
-    with pytest.raises(DataError, match=r"from frame 'lidar' to 'camera'.*nothing"):
-        transforms.between('camera', 'lidar')
-    with pytest.raises(DataError, match=r"'base' is connected to \['lidar'\]"):
-        transforms.between('base', 'radar')
 
 
 def test_double_precision_big_endian_cloud_with_padded_rows():

@@ -238,9 +238,9 @@ def test_perception_overhead_leaves_the_engine_out(tmp_path):
     class Slow:
         backend, device, contract = engine.backend, engine.device, engine.contract
 
-        def run(self, image, outputs):
+        def run(self, image, outputs, ground=None):
             time.sleep(0.2)
-            return engine.run(image, outputs)
+            return engine.run(image, outputs, ground)
 
     found = bench.perception_overhead(Slow(), 3)
     assert 0 < found['depth_only_ms'] < 150
@@ -321,6 +321,16 @@ def test_document_is_filled_between_its_markers_only(tmp_path):
     assert 'old' not in text
     assert '| 2.00 |' in text
     assert '| 1.00 |' not in text
+
+
+def test_prose_that_fills_a_document_is_wrapped_and_tables_are_not(tmp_path):
+    path = tmp_path / 'doc.md'
+    path.write_text(f'{BEGIN}\n{END}\n', encoding='utf-8')
+    row_of_words = f'| {"word " * 40} |'
+    write_section(path, SECTION, f'{"word " * 40}\n\n{row_of_words}')
+    lines = path.read_text(encoding='utf-8').splitlines()
+    assert row_of_words in lines
+    assert [len(line) for line in lines[1:3]] == [99, 99]  # 20 words of 4 letters a line
 
 
 def test_document_without_markers_is_refused_and_kept(tmp_path):
@@ -523,6 +533,7 @@ DOCS = Path(__file__).parents[1] / 'docs'
 def commands_of(name: str, program: str) -> list[list[str]]:
     """The words of each command of a program that a document's code blocks and spans show."""
     text = (DOCS / name).read_text(encoding='utf-8')
+    text = re.sub(r'(?<!`)`[^`]+`(?!`)', lambda span: span[0].replace('\n', ' '), text)
     found = re.findall(rf'(?:^|&& |`)({program} [^`\n&#]*)', text, re.MULTILINE)
     return [shlex.split(line)[len(program.split()) :] for line in found]
 

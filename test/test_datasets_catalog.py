@@ -22,7 +22,7 @@ def test_opener_exists_and_takes_its_arguments(name):
 
 def test_only_the_synthetic_scenes_need_no_folder():
     assert set(catalog.OPENERS) - set(ON_DISK) == {
-        'synthetic', 'synthetic-stereo', 'synthetic-val',
+        'synthetic', 'synthetic-stereo', 'synthetic-val', 'synthetic-robot', 'synthetic-robot-val',
     }  # fmt: skip
 
 

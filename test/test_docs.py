@@ -10,7 +10,7 @@ import pytest
 
 from tools.ros_env import ROOT
 
-DOCUMENTS = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
+DOCUMENTS = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md')])
 ROOMS = ('lightdepth_ros', 'lightdepth_ros/engines', 'training', 'tools', 'scripts', '.')
 
 
@@ -20,6 +20,21 @@ def test_relative_links_lead_to_files(document: Path):
     local = [t for t in targets if '://' not in t and not t.startswith('mailto:')]
     missing = [t for t in local if not (document.parent / t).exists()]
     assert missing == []
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a document."""
+    text = re.sub(r'(?ms)^```.*?^```', '', document.read_text(encoding='utf-8'))
+    titles = re.findall(r'(?m)^#+ (.*)$', text)
+    return {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles}
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda p: p.name)
+def test_links_to_a_section_lead_to_a_heading(document: Path):
+    links = re.findall(r'\]\(([^)#\s]*)#([^)\s]+)\)', document.read_text(encoding='utf-8'))
+    local = [(name, anchor) for name, anchor in links if '://' not in name]
+    pages = {name: document.parent / name if name else document for name, _ in local}
+    assert [(n, a) for n, a in local if a not in anchors(pages[n])] == []
 
 
 def test_every_file_that_the_architecture_names_exists():

@@ -348,7 +348,7 @@ def without(topic: str) -> list:
         (lidar_drive(1.0, lag_ms=50), LIDAR, ['0 pixels', 'without a measurement near enough']),
         (lidar_drive(1.0), (), ['--points-topic (a lidar) or --depth-topic']),
         (lidar_drive(1.0), ('--points-topic', '/nope'), ['no message on /nope (--points-topic)']),
-        (without('/tf_static'), LIDAR, ["no static transforms lead from frame 'lidar'"]),
+        (without('/tf_static'), LIDAR, ["no transforms lead from frame 'lidar'"]),
         (without('/cam/camera_info'), LIDAR, ['no message on /cam/camera_info']),
         (lidar_drive(3.0), LIDAR, ['implausible (scale 3']),
         (lidar_drive(1.0)[:5], LIDAR, ['1 images are too few']),

@@ -32,9 +32,9 @@ from rich.progress import Progress
 
 from lightdepth_ros.bag import recording as rec
 from lightdepth_ros.bag.recording import Recording, open_recording
-from lightdepth_ros.bag.transforms import StaticTransforms, pose_matrix
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
 from lightdepth_ros.perception.calibration import kind_of_topic
+from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 from training.bag.conversion import (
     Converter,
     LidarPose,
@@ -161,12 +161,12 @@ def lidar_pose(recording: Recording, options: Options) -> LidarPose:
     if options.lidar_to_camera:
         fixed = pose_matrix(options.lidar_to_camera[:3], options.lidar_to_camera[3:])
         return lambda camera_frame, lidar_frame: fixed
-    transforms = StaticTransforms()
+    transforms = Transforms(rec.UNRECORDED_POSE)
     if recording.has(TF_STATIC):
         recording.require(TF_STATIC, rec.TF_TYPES, 'static transforms')
         for recorded in recording.messages([TF_STATIC]):
             transforms.add_message(recorded.message)
-    return lru_cache(maxsize=None)(transforms.between)
+    return lru_cache(maxsize=None)(transforms.lookup)
 
 
 def convert(recording: Recording, options: Options, out: Path, view: View) -> Tally:

@@ -25,8 +25,8 @@ DEPTH_TYPES = ('sensor_msgs/msg/Image',)
 INFO_TYPES = ('sensor_msgs/msg/CameraInfo',)
 POINTS_TYPES = ('sensor_msgs/msg/PointCloud2',)
 TF_TYPES = ('tf2_msgs/msg/TFMessage',)
-
-
+UNRECORDED_POSE = 'Record /tf_static too, or give the pose by hand with --lidar-to-camera'
+"""What errors tell about a lidar whose place the recording does not know."""
 ZSTD_ERROR: type[Exception] = getattr(
     getattr(storage_mcap, 'zstd', None), 'ZstdError', RuntimeError
 )

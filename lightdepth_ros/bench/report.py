@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -231,13 +232,13 @@ def markers(section: str) -> tuple[str, str]:
 
 
 def write_section(path: Path, section: str, content: str) -> None:
-    """Replace what stands between the `markers` of a section in a Markdown file."""
+    """Replace what stands between the `markers` of a section in a Markdown file, prose wrapped."""
     begin, end = markers(section)
     text = path.read_text(encoding='utf-8')
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ConfigError(f'{path} must hold the lines {begin!r} and {end!r} once each')
     pattern = re.compile(f'{re.escape(begin)}.*{re.escape(end)}', re.DOTALL)
-    filled = f'{begin}\n{content}\n{end}'
+    filled = '\n'.join([begin, *map(_wrapped, content.splitlines()), end])
     write_atomically(path, pattern.sub(lambda _: filled, text).encode())
 
 
@@ -246,6 +247,13 @@ def markdown_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
     line = '| {} |'.format
     head = [line(' | '.join(titles)), line(' | '.join('---' for _ in titles))]
     return head + [line(' | '.join(row)) for row in rows]
+
+
+def _wrapped(line: str, columns: int = 100) -> str:
+    """Wrap a line of Markdown, unless it is a row of a table."""
+    if line.startswith('|'):
+        return line
+    return textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def _filled(report: Report) -> list[Column]:

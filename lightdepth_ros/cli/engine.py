@@ -16,7 +16,7 @@ from lightdepth_ros.backends import ENGINES, PRECISIONS
 from lightdepth_ros.cli.engine_flags import parser
 from lightdepth_ros.cli.model_flags import contracts
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import EngineRequest, Report, probe
+from lightdepth_ros.engines import EngineRequest, Report, cpu, probe
 from lightdepth_ros.engines.cache import cache_dir, entries, prune
 from lightdepth_ros.engines.checked import load_checked
 from lightdepth_ros.engines.choose import candidates, remembered
@@ -73,6 +73,7 @@ def probe_libraries() -> None:
 def run_check(args: argparse.Namespace, console: Console) -> int:
     """Compare; the exit code is 1 if a comparison failed or a named backend cannot run."""
     failed = False
+    print(cpu.summary())
     for path in contracts(args):
         for backend, precision in _to_check(args):
             try:
@@ -99,7 +100,8 @@ def _to_check(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def run_list(args: argparse.Namespace, console: Console) -> int:
-    """Show the cache."""
+    """Show the CPU and the cache."""
+    print(cpu.summary())
     found = entries()
     table = Table('exit', 'input', 'precision', 'outputs', 'made with', 'GPU', 'MiB', 'last used')
     for entry in found:

@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -15,7 +14,12 @@ from pathlib import Path
 
 from lightdepth_ros.backends import ENGINES, PRECISIONS
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import Engine, EngineRequest, load_engine
+from lightdepth_ros.engines import (
+    Engine,
+    EngineRequest,
+    cpu,
+    load_engine,
+)
 from lightdepth_ros.engines.cache import cache_dir, write_atomically
 from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
@@ -183,21 +187,14 @@ def _fingerprint(request: EngineRequest) -> str:
         'input_hw': list(request.input_hw or contract.input_hw),
         'threads': request.threads,
         'precision': request.precision,
-        'cpu': cpu_name(),
+        'cpu': cpu.name(),
+        'isa': [cpu.cap(), cpu.dot_product()],
         'cores': len(os.sched_getaffinity(0)),
         'gpu': os.environ.get('CUDA_VISIBLE_DEVICES', '') + _text('/proc/driver/nvidia/version'),
         'packages': installed_versions(),
         'bounds': BOUNDS,  # who was refused before may pass now
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the kernel gives it, or its architecture."""
-    for line in _text('/proc/cpuinfo').splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.machine()
 
 
 def installed_versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rewrites a model of fixed size into one that OpenVINO's CPU plugin computes faster.
 
-Nothing is approximated. What each rewriting brings is measured in docs/experiments.md.
+Nothing is approximated. What each rewriting brings is measured in docs/lab/experiments.md.
 """
 
 from __future__ import annotations

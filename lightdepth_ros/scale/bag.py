@@ -12,12 +12,18 @@ import numpy as np
 
 from lightdepth_ros.bag import measurements as bag_measurements
 from lightdepth_ros.bag.matching import NearestStamps, Pair
-from lightdepth_ros.bag.recording import DEPTH_TYPES, POINTS_TYPES, TF_TYPES, Recording
-from lightdepth_ros.bag.transforms import StaticTransforms, pose_matrix
+from lightdepth_ros.bag.recording import (
+    DEPTH_TYPES,
+    POINTS_TYPES,
+    TF_TYPES,
+    UNRECORDED_POSE,
+    Recording,
+)
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from lightdepth_ros.scale.view import Seen
 from lightdepth_ros.stream.encodings import compressed_to_rgb, raw_to_rgb
+from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 
 TF_STATIC = '/tf_static'
 Pose = Callable[[str, str], np.ndarray]
@@ -81,12 +87,12 @@ def lidar_pose(recording: Recording, by_hand: tuple[float, ...]) -> Pose:
     if by_hand:
         fixed = pose_matrix(by_hand[:3], by_hand[3:])
         return lambda camera_frame, lidar_frame: fixed
-    transforms = StaticTransforms()
+    transforms = Transforms(UNRECORDED_POSE)
     if recording.has(TF_STATIC):
         recording.require(TF_STATIC, TF_TYPES, 'static transforms')
         for recorded in recording.messages([TF_STATIC]):
             transforms.add_message(recorded.message)
-    return lru_cache(maxsize=None)(transforms.between)
+    return lru_cache(maxsize=None)(transforms.lookup)
 
 
 def true_depth(seen: Seen, pair: Pair, measured: Measured, pose: Pose) -> np.ndarray:

@@ -16,6 +16,7 @@ from lightdepth_ros.errors import ConfigError, ContractError, EngineError
 from lightdepth_ros.perception.loading import (
     contract_path,
     engine_request,
+    model_note,
     own_path,
     perception_of,
 )
@@ -158,6 +159,9 @@ class ModelSet:
         self._refuse_if_closed()
 
     def _load(self, config: NodeConfig) -> Engine:
+        note = model_note(config)
+        if note:
+            self._report(note)
         return serving_engine(engine_request(config, exit_path(config), self._report))
 
 

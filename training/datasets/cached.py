@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Dataset, Sample
 
 ARRAYS = ('rgb', 'depth_m', 'label_id')
 PAIR = ('right_rgb', 'baseline_m')
 """Kept too where the data set makes stereo pairs."""
+POSE = ('height_m', 'pitch_deg', 'roll_deg')
+"""Kept as `pose` where the mount of the camera is known."""
 
 
 def cache_root() -> Path:
@@ -33,7 +36,7 @@ def source_hash(folder: Path) -> str:
 
 
 class Cached:
-    """`dataset` with each sample's image, depth, labels and camera kept as one .npz file.
+    """`dataset` with each sample's image, depth, labels, camera and mount kept as one .npz file.
 
     Files are written under a temporary name and renamed, so several processes may fill the same
     folder; a file that cannot be read is made again.
@@ -63,6 +66,8 @@ class Cached:
             width, height = (int(v) for v in data['size'])
             camera = Camera(width, height, *(float(v) for v in data['intrinsics']))
             arrays = {name: data[name] for name in ARRAYS}
+            if 'pose' in data:
+                arrays['pose'] = Mount(*(float(v) for v in data['pose']))
             if PAIR[0] in data:
                 arrays |= {'right_rgb': data['right_rgb'], 'baseline_m': float(data['baseline_m'])}
         return Sample(camera=camera, name=f'{self.name}-{path.stem}', **arrays)
@@ -72,11 +77,14 @@ class Cached:
         if camera is None:
             raise ValueError(f'{sample.name} has no camera; only calibrated samples are cached')
         names = ARRAYS if sample.right_rgb is None else ARRAYS + PAIR
+        extra = {name: getattr(sample, name) for name in names}
+        if sample.pose is not None:
+            extra['pose'] = [getattr(sample.pose, name) for name in POSE]
         temporary = path.with_name(f'{path.stem}.{os.getpid()}.tmp')
         with temporary.open('wb') as file:
             np.savez(
                 file, size=(camera.width, camera.height),
                 intrinsics=(camera.fx, camera.fy, camera.cx, camera.cy),
-                **{name: getattr(sample, name) for name in names},
+                **extra,
             )  # fmt: skip
         temporary.replace(path)

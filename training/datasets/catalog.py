@@ -40,6 +40,8 @@ OPENERS = {
     'synthetic': Opener('procedural road scenes, exact truth; needs no folder', '', ''),
     'synthetic-stereo': Opener('300 pairs of such scenes, lidar instead of exact depth', '', ''),
     'synthetic-val': Opener('60 other scenes, exact truth', '', ''),
+    'synthetic-robot': Opener('2,500 scenes of low cameras and rooms, exact truth', '', ''),
+    'synthetic-robot-val': Opener('80 other scenes of these', '', ''),
     # The development data folder.
     'kitti-train': Opener(
         'KITTI frames with lidar and teachers', 'kitti', 'open_kitti', ('train',)
@@ -144,13 +146,19 @@ def cached_scenes(name: str) -> Dataset:
     """Open synthetic scenes; each is kept in the cache folder once it was rendered."""
     from training.datasets.cached import Cached, cache_root, source_hash
     from training.datasets.synthetic import SyntheticScenes
+    from training.datasets.synthetic.robots import RobotScenes
     from training.datasets.synthetic_lidar import LidarScenes
 
-    code = source_hash(REPOSITORY / 'training' / 'datasets' / 'synthetic')
+    folder = REPOSITORY / 'training' / 'datasets' / 'synthetic'
+    code = source_hash(folder)
+    if 'robot' in name:
+        code += source_hash(folder / 'robots')
     scenes: Dataset = {
         'synthetic': SyntheticScenes,
         'synthetic-stereo': partial(LidarScenes, 300, seed=5),
         'synthetic-val': partial(SyntheticScenes, 60, seed=6),
+        'synthetic-robot': partial(RobotScenes, 2500, seed=40),
+        'synthetic-robot-val': partial(RobotScenes, 80, seed=41),
     }[name]()
     return Cached(scenes, cache_root() / name / code)
 

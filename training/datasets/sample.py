@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.mount import Mount as CameraMount
 
 GUESSED_HEIGHT_M = 1.65
 """Height of a car's camera that nobody has measured: KITTI's, so that a guess never argues with
@@ -45,6 +46,7 @@ class Sample:
                    unlabelled. Filled where a data set has human coarse labels (CamVid, IDD), whose
                    fine `label_id` may be a teacher's guess or missing. None = no coarse truth.
     mount          how the camera is mounted, where that is known, or None.
+    pose           exact or fitted pose of the camera over the ground; None = unknown.
     trust          factor on the weight of everything this sample says about depth.
     soft_label     (h, w, 3) uint8, a teacher's two likeliest classes at a size of its own (usually
                    a quarter of the image's): id of the first, id of the second, and the first's
@@ -63,6 +65,7 @@ class Sample:
     baseline_m: float | None = None
     nav7_id: np.ndarray | None = None
     mount: Mount | None = None
+    pose: CameraMount | None = None
     trust: float = 1.0
     soft_label: np.ndarray | None = None
     height_m: float | None = None

@@ -4,8 +4,8 @@
 Written from the paper's sections 3.1-3.5 and its table 1. The attribute names are those of the
 state dict of the authors' published weights, so that these load strictly. So are three choices
 that the paper leaves open or states otherwise, settled by comparing disparities with lidar
-(docs/experiments.md): dilation 1 and 2 in the last two groups where the table has 2 and 4, no
-ReLU after a residual sum, and corner-aligned interpolation of the score.
+(docs/lab/experiments_teachers.md): dilation 1 and 2 in the last two groups where the table has 2
+and 4, no ReLU after a residual sum, and corner-aligned interpolation of the score.
 """
 
 from __future__ import annotations

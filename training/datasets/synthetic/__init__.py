@@ -13,9 +13,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Sample
 from training.datasets.synthetic import floor_map, light, world
 from training.datasets.synthetic.raster import Pose, pose
+from training.datasets.synthetic.road import STATION_M
 from training.datasets.synthetic.scene import Scene, render
 
 BASELINE_M = 0.54
@@ -56,7 +58,20 @@ class SyntheticScenes:
             name=f'{self.name}-{index:06d}',
             right_rgb=right.rgb if right else None,
             baseline_m=BASELINE_M if right else None,
+            pose=mount_of(scene, view),
         )
+
+
+def mount_of(scene: Scene, view: Pose) -> Mount:
+    """Return the exact mount of a camera over the ground under it, as that slopes ahead."""
+    x, y, z = view.position
+    road = scene.road
+    d = x - road.centre(z)
+    foot = float(road.height(d, z))
+    slope = (float(road.height(d, z + STATION_M)) - foot) / STATION_M
+    down = np.array([0.0, -1.0, slope]) / np.hypot(1.0, slope)
+    height = float(y - foot) / np.hypot(1.0, slope)
+    return Mount.from_down(float(height), view.rotation @ down)
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[Scene, Pose, float]:
@@ -127,9 +142,8 @@ def drive(
         frame_rng = np.random.default_rng([seed, k])
         scene = scene_at(frame_rng, place, view, time_s, 70.0, sun, sensor)
         picture = render(scene, view, camera)
-        yield Sample(
-            picture.rgb, camera, picture.depth_m, picture.label_id, f'drive-{seed}-{k:05d}'
-        )
+        name, mount = f'drive-{seed}-{k:05d}', mount_of(scene, view)
+        yield Sample(picture.rgb, camera, picture.depth_m, picture.label_id, name, pose=mount)
 
 
 def drive_view(place: world.World, z: float, time_s: float) -> Pose:

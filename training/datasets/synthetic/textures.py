@@ -23,7 +23,10 @@ LEVELS = 7
 FACADES = tuple(range(12, 20))
 GLASS = (20, 21)
 SHOP = 22
-COUNT = 23
+TILES, PLANKS, CARTON, GOODS, POSTER, GRILLE = range(23, 29)
+PANELS, TERRAZZO, SHEET, HAZARD, GRAVEL, COBBLES = range(29, 35)
+"""Made by textures_near.py."""
+COUNT = 35
 
 TILE_M = np.full(COUNT, 2.0, np.float32)
 """Metres that one tile spans on a surface."""
@@ -32,6 +35,8 @@ TILE_M[[BRICK, PLASTER, ROOF, CLOTH, MESHED]] = 2.0, 5.0, 4.0, 0.8, 1.2
 TILE_M[list(FACADES)] = 12.8
 TILE_M[list(GLASS)] = 14.0
 TILE_M[SHOP] = 9.0
+TILE_M[[TILES, PLANKS, CARTON, GOODS, POSTER, GRILLE]] = 2.4, 1.6, 2.0, 2.4, 3.2, 1.0
+TILE_M[[PANELS, TERRAZZO, SHEET, HAZARD, GRAVEL, COBBLES]] = 2.4, 0.8, 2.0, 1.0, 1.2, 1.6
 
 
 class Atlas(NamedTuple):
@@ -201,9 +206,12 @@ def pack(tiles: list[np.ndarray]) -> Atlas:
 @lru_cache(maxsize=1)
 def atlas() -> Atlas:
     """Return the one texture table (built once a process, always the same)."""
+    from training.datasets.synthetic import textures_near  # it is made with the tools above
+
     rng = np.random.default_rng(2024)
     tiles = {**ground_tiles(rng), **plant_tiles(rng), **wall_tiles(rng)}
     tiles.update({i: facade(rng) for i in FACADES})
     tiles.update({i: curtain_wall(rng) for i in GLASS})
     tiles[SHOP] = shop_front(rng)
+    tiles.update(textures_near.tiles())
     return pack([tiles[i].astype(np.float32) for i in range(COUNT)])
