@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID, NAV7_ID, SKY, UNLABELLED
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.crops.augment import View, warp
 from training.crops.ground import with_ground
 from training.datasets.sample import Sample
-from training.labels.compensate import hidden_returns
 from training.labels.local_correction import correct_locally
 
 Example = dict[str, np.ndarray | bool]
