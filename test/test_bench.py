@@ -238,9 +238,9 @@ def test_perception_overhead_leaves_the_engine_out(tmp_path):
     class Slow:
         backend, device, contract = engine.backend, engine.device, engine.contract
 
-        def run(self, image, outputs):
+        def run(self, image, outputs, ground=None):
             time.sleep(0.2)
-            return engine.run(image, outputs)
+            return engine.run(image, outputs, ground)
 
     found = bench.perception_overhead(Slow(), 3)
     assert 0 < found['depth_only_ms'] < 150

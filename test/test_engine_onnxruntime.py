@@ -223,3 +223,40 @@ def test_a_closed_engine_says_so(model):
     engine.close()
     with pytest.raises(EngineError, match='closed'):
         engine.run(IMAGE)
+
+
+def test_8_bit_sums_are_exact_on_every_cpu(tmp_path):
+    """Pairs of 255 x 127 leave 16 bits, where a CPU without an 8-bit dot product cuts them."""
+    channels = 16
+    taps = np.where(np.arange(channels) % 4 < 2, 127, -128).astype(np.int8)
+    weights = np.broadcast_to(taps[None, :, None, None], (channels, channels, 3, 3)).copy()
+    numbers = {
+        'x_scale': np.float32(1),
+        'x_zero': np.uint8(0),
+        'w': weights,
+        'w_scale': np.float32(1),
+        'w_zero': np.int8(0),
+        'y_scale': np.float32(512),
+        'y_zero': np.uint8(128),
+    }
+    tensors = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in numbers.items()]
+    node = helper.make_node('QLinearConv', ['x', *numbers], ['y'])
+    shape = [1, channels, 8, 8]
+    graph = helper.make_graph(
+        [node], 'sums',
+        [helper.make_tensor_value_info('x', TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info('y', TensorProto.UINT8, [1, channels, 6, 6])],
+        tensors,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=9)
+    run = onnxruntime.plain_runner(model.SerializeToString(), 1, 'fp32')
+    image = np.full(shape, 255, np.uint8)
+    image[:, 2::4] = 250
+    image[:, 3::4] = 250
+    exact = 9 * int((image[0, :, 0, 0].astype(int) * taps).sum())  # 9 taps of one value each
+    np.testing.assert_array_equal(run(image)[0], round(exact / 512) + 128)
+
+
+def test_sessions_ask_for_exact_8_bit_kernels(model):
+    options = load(model).session(OUTPUTS).get_session_options()
+    assert options.get_session_config_entry('session.x64quantprecision') == '1'

@@ -13,7 +13,9 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction
 from training import evaluate
 from training.datasets.sample import Sample
@@ -117,15 +119,19 @@ def test_overlapping_tiles_are_averaged_in_log_depth():
                                rtol=1e-6)  # fmt: skip
 
 
-@pytest.mark.parametrize('wide', fullframe.WIDE_FORMS)
-def test_a_wide_frame_gets_true_metres_in_both_forms(tmp_path: Path, wide: str):
+@pytest.mark.parametrize(
+    ('wide', 'answers'),
+    [('node', 0.45), ('predict', 0.9), ('one-pass', 0.97), ('three-tiles', 0.97)],
+)
+def test_a_wide_frame_gets_true_metres_in_every_form(tmp_path: Path, wide: str, answers: float):
     model = Model(make_tiny_model(tmp_path), wide=wide)
     rgb = np.full((192, 640, 3), (40, 13, 51), np.uint8)
     camera = Camera.from_fov(640, 192, 60.0)
     frame = model(rgb, camera, 80.0)
-    focal_px = camera.fx * 320 / 192  # the network sees the frame at 320 rows
+    rows = model.network_hw(camera.size_hw)[0]
+    focal_px = camera.fx * rows / 192  # the network sees all rows of the frame
     answered = ~np.isnan(frame.depth_m)
-    assert answered.mean() > 0.97
+    assert answers <= answered.mean() <= answers + 0.1
     np.testing.assert_allclose(frame.depth_m[answered], 20 * focal_px / 600, rtol=2e-3)
     assert (frame.label_id[answered] == 13).all()
     np.testing.assert_allclose(frame.confidence[answered], 0.2, atol=1e-6)
@@ -134,6 +140,29 @@ def test_a_wide_frame_gets_true_metres_in_both_forms(tmp_path: Path, wide: str):
 def test_an_unknown_wide_form_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match='wide is'):
         Model(make_tiny_model(tmp_path), wide='panorama')
+    with pytest.raises(ConfigError, match='wide is'):
+        Model(make_tiny_model(tmp_path)).with_way('panorama', 320)
+
+
+def test_users_ways_are_the_defaults_of_node_and_predict_whatever_rows_are_asked_for(tmp_path):
+    model = Model(make_tiny_model(tmp_path), input_height=160)
+    kitti = (375, 1242)
+    assert model.placement(kitti).input_hw == (160, 544)
+    node, predict = model.with_way('node', 160), model.with_way('predict', 160)
+    config = NodeConfig()
+    assert node.input_of(kitti) == (config.input_hw, config.fit)
+    assert predict.placement(kitti) == plan(kitti, config.input_hw, 'adapt', 32)
+    assert node.with_height(192).input_of(kitti)[0] == (192, 288)
+
+
+def test_ways_that_come_to_the_same_are_scored_once(tmp_path, two_frames):
+    model = Model(make_tiny_model(tmp_path))
+    everything = 'node,predict,one-pass,three-tiles'
+    found = evaluate.ways_of(model, two_frames, everything, 320)
+    same = [same for _, same in found]
+    assert same == [['node', 'predict', 'one-pass'], ['three-tiles']], 'the frames are 480x320'
+    wide = Listed('wide', [Sample(np.zeros((94, 311, 3), np.uint8), None, None, None, 'w')])
+    assert len(evaluate.ways_of(model, wide, everything, 320)) == 4
 
 
 def calibrated(name: str, red: int, truth_m: float, label: int = 0) -> Sample:
@@ -209,9 +238,9 @@ def test_the_command_prints_one_row_per_exit_and_writes_every_file(
     assert [r['exit'] for r in results] == ['L', 'XS']
     assert (out / 'evaluation.md').read_text() in printed
     assert {p.name for p in out.iterdir()} == {
-        'evaluation.json', 'evaluation.md', 'two-frames_distance.png',
-        'two-frames_reliability.png', 'two-frames_lightdepth_tiny_L_worst.png',
-        'two-frames_lightdepth_tiny_XS_worst.png',
+        'evaluation.json', 'evaluation.md', 'two-frames_node_distance.png',
+        'two-frames_node_reliability.png', 'two-frames_node_lightdepth_tiny_L_worst.png',
+        'two-frames_node_lightdepth_tiny_XS_worst.png',
     }  # fmt: skip
 
 
@@ -225,7 +254,7 @@ def test_a_limit_scores_the_first_frames_and_says_so(tmp_path, two_frames, monke
     monkeypatch.setattr(evaluate, 'open_dataset', lambda _name, _root: two_frames)
     assert evaluate.main(['--model', str(make_tiny_model(tmp_path)), '--limit', '1']) == 0
     printed = capsys.readouterr().out
-    assert '## two-frames, first 1, 1 frames' in printed
+    assert '## two-frames, first 1, 1 frames, node = predict = one-pass' in printed
     assert '| lightdepth_tiny_L | 0.000 ' in printed
 
 

@@ -207,7 +207,7 @@ def test_infinite_depth_counts_as_the_cap_and_unknown_depth_against_coverage():
 
 
 def test_median_scaling_is_off_unless_asked_for():
-    assert not any(p.median_scaling for p in PROTOCOLS.values())
+    assert [p.name for p in PROTOCOLS.values() if p.median_scaling] == ['median']
     truth = truth_with({(0, 0): 10, (0, 1): 20, (0, 2): 30})
     scaled = Protocol('scaled', 'for this test', median_scaling=True)
     assert protocols.compare(truth * 3, truth, scaled).sums().metrics()['abs_rel'] < 1e-6
@@ -230,4 +230,4 @@ def test_every_protocol_says_in_words_what_it_does():
     assert 'median scaling off' in words
     assert 'crop none' in words
     assert '[1, 100] m' in PROTOCOLS['paper'].sentence()
-    assert set(PROTOCOLS) == {'raw', 'eigen', 'eigen-garg', 'annotated', 'paper'}
+    assert set(PROTOCOLS) == {'raw', 'eigen', 'eigen-garg', 'annotated', 'median', 'paper'}

@@ -3,13 +3,14 @@
 
 import numpy as np
 import pytest
-from tiny_model import CANONICAL_FOCAL_PX, make_tiny_model
+from tiny_model import CANONICAL_FOCAL_PX, make_tiny_model, tiny_outputs
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY
 from lightdepth_ros.engines import load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError, EngineError
 from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.mount import Mount, ground_map
 from lightdepth_ros.perception.perception import OUTPUTS, Perception
 
 HW = (64, 96)
@@ -32,10 +33,12 @@ class Spy:
         self.engine = engine
         self.contract = engine.contract
         self.asked = []
+        self.grounds = []
 
-    def run(self, image, outputs):
+    def run(self, image, outputs, ground=None):
         self.asked.append(tuple(outputs))
-        return self.engine.run(image, outputs)
+        self.grounds.append(ground)
+        return self.engine.run(image, outputs, ground)
 
     def close(self):
         self.engine.close()
@@ -104,11 +107,130 @@ def test_without_calibration_depth_is_canonical_and_there_is_no_camera(perceive)
 
 
 def test_sky_is_infinitely_far_when_labels_are_asked_for(perceive):
-    image = halves((40, SKY, 255), (40, ROAD, 255))
+    image = halves((80, SKY, 255), (80, ROAD, 255))
     depth_m = perceive(image).prediction.depth_m
     assert (depth_m[:, :24] == np.inf).all()
-    assert (depth_m[:, 24:] == 20).all()
-    assert (perceive(image, outputs=('depth',)).prediction.depth_m == 20).all()
+    assert (depth_m[:, 24:] == 40).all()
+    assert (perceive(image, outputs=('depth',)).prediction.depth_m == 40).all()
+
+
+def test_a_wall_that_is_labelled_sky_keeps_its_depth(perceive):
+    """Saturated is 96 m here: sky from 24 m on, and from a quarter less where it is 9.6 m."""
+    image = halves((47, SKY, 255), (49, SKY, 255))
+    depth_m = perceive(image).prediction.depth_m
+    assert (depth_m[:, :24] == 23.5).all()
+    assert (depth_m[:, 24:] == np.inf).all()
+    wide = Camera(96, 64, 60.0, 60.0, 47.5, 31.5)
+    np.testing.assert_array_equal(
+        perceive(image, wide).prediction.depth_m == np.inf, depth_m == np.inf
+    )
+    near = perceive(image, min_range_m=24.0).prediction.depth_m
+    assert (near[:, :24] == -np.inf).all()
+
+
+@pytest.mark.parametrize('pitch_deg', [0.0, 3.0, -3.0])
+def test_below_the_horizon_of_the_mount_there_is_no_sky(perceive, pitch_deg):
+    """Half the focal length of the output is 150 px: a degree is 2.6 rows there."""
+    camera = Camera(96, 64, 300.0, 300.0, 47.5, 31.5)
+    image = plain(160, SKY)
+    depth_m = perceive(image, camera, mount=Mount(1.0, pitch_deg)).prediction.depth_m
+    horizon = 15.5 - 150 * np.tan(np.deg2rad(pitch_deg))
+    finite = np.isfinite(depth_m).all(axis=1)
+    expected = np.arange(32) > horizon + 150 * np.tan(np.deg2rad(2.0))
+    np.testing.assert_allclose(np.flatnonzero(finite)[:1], np.flatnonzero(expected)[:1], atol=1)
+    assert (depth_m[finite] == 40).all()
+    assert np.isinf(depth_m[~finite]).all()
+    assert np.isinf(perceive(image, camera).prediction.depth_m).all()
+
+
+@pytest.fixture(scope='module')
+def grounded(tmp_path_factory):
+    return load_engine(make_tiny_model(tmp_path_factory.mktemp('grounded'), ground=True))
+
+
+def test_model_gets_the_ground_map_of_the_networks_camera(grounded):
+    spy = Spy(grounded)
+    perception = Perception(spy, **SETTINGS)
+    camera, mount = Camera(192, 128, 200.0, 200.0, 90.0, 70.0), Mount(0.4, 5.0, 1.0)
+    frame = perception.predict(plain(40, hw=(128, 192)), camera, OUTPUTS, mount)
+    network = camera.resized(96, 64)
+    np.testing.assert_array_equal(spy.grounds[0], ground_map(network, mount, HW))
+    assert frame.prediction.mount == mount
+    frame = perception.predict(plain(40, hw=(128, 192)), camera, OUTPUTS)
+    np.testing.assert_array_equal(spy.grounds[1], ground_map(network, None, HW))
+    assert frame.prediction.mount is None
+
+
+def test_metres_follow_the_height_of_the_camera(grounded):
+    perception = Perception(grounded, **SETTINGS)
+    unknown, low, high = (
+        perception.predict(plain(40), CANONICAL, ('depth',), mount).prediction.depth_m
+        for mount in (None, Mount(0.33), Mount(1.65))
+    )
+    np.testing.assert_allclose(low * 5, high, rtol=1e-5)
+    flat = plain(40)[None]
+    for depth_m, mount in ((unknown, None), (high, Mount(1.65))):
+        expected = tiny_outputs(flat, 2, ground_map(CANONICAL, mount, HW))['depth'][0]
+        np.testing.assert_allclose(depth_m, expected, rtol=1e-5)
+
+
+def test_models_own_limit_follows_the_height_too(grounded):
+    """Saturated is 96 m at 1.65 m, so 19.2 m at 0.33 m."""
+    perception = Perception(grounded, **SETTINGS)
+    image = halves((100, ROAD, 255), (240, ROAD, 255))
+    depth_m = perception.predict(image, CANONICAL, ('depth',), Mount(0.33)).prediction.depth_m
+    assert (depth_m[:, :24] < 19.2).all()
+    assert (depth_m[:, 24:] == np.inf).all()
+
+
+def test_a_model_without_ground_map_is_told_nothing_and_scaled_by_no_height(engine):
+    spy = Spy(engine)
+    frame = Perception(spy, **SETTINGS).predict(plain(40), CANONICAL, OUTPUTS, Mount(0.33))
+    assert spy.grounds == [None]
+    assert (frame.prediction.depth_m == 20).all()
+    assert frame.prediction.mount == Mount(0.33)
+
+
+def test_mount_of_the_settings_holds_until_a_frame_brings_another(grounded):
+    perception = Perception(grounded, **SETTINGS, mount=Mount(0.5))
+    mounts = [
+        perception.predict(plain(40), CANONICAL, ('depth',), mount).prediction.mount
+        for mount in (None, Mount(0.7), None)
+    ]
+    assert mounts == [Mount(0.5), Mount(0.7), Mount(0.5)]
+
+
+def test_without_calibration_there_is_no_mount(grounded):
+    spy = Spy(grounded)
+    prediction = (
+        Perception(spy, **SETTINGS, mount=Mount(0.5, 3.0))
+        .predict(plain(40), None, ('depth',))
+        .prediction
+    )
+    assert prediction.mount is None
+    np.testing.assert_array_equal(spy.grounds[0], ground_map(None, None, HW))
+
+
+def test_shaking_mount_keeps_its_map_and_drifting_one_gets_new_ones(grounded):
+    spy = Spy(grounded)
+    perception = Perception(spy, **SETTINGS)
+    for step in range(21):  # 0.02 degrees a frame
+        perception.predict(plain(40), CANONICAL, ('depth',), Mount(1.0, step * 0.02))
+    assert len({id(cells) for cells in spy.grounds}) == 7
+    for step, cells in enumerate(spy.grounds):
+        truth = ground_map(CANONICAL, Mount(1.0, step * 0.02), HW)
+        np.testing.assert_allclose(cells[0, 0], truth[0, 0], atol=600 * np.deg2rad(0.051) / 100)
+
+
+def test_two_cameras_in_turn_make_their_maps_once(grounded):
+    spy = Spy(grounded)
+    perception = Perception(spy, **SETTINGS)
+    other = Camera.from_fov(96, 64, 90.0)
+    for _ in range(5):
+        perception.predict(plain(40), CANONICAL, ('depth',), Mount(1.0))
+        perception.predict(plain(40), other, ('depth',), Mount(0.3, 10.0))
+        perception.predict(plain(40), other, ('depth',))
+    assert len({id(cells) for cells in spy.grounds}) == 3
 
 
 def test_beyond_max_range_is_infinite_and_nearer_is_kept(perceive):
@@ -135,7 +257,7 @@ def test_nearer_than_min_range_is_minus_infinite(perceive):
 
 def test_low_confidence_is_unknown_but_labelled_sky_stays_sky(perceive):
     image = halves((40, ROAD, 127), (40, ROAD, 128))
-    image[:8] = (40, SKY, 0)
+    image[:8] = (40, SKY, 0)  # at 20 m, which nobody is sure of
     depth_m = perceive(image, min_confidence=0.5).prediction.depth_m
     assert (depth_m[:4] == np.inf).all()
     assert np.isnan(depth_m[4:, :24]).all()

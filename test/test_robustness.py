@@ -287,7 +287,9 @@ def test_robot_measures_of_a_model_file_fill_their_tables(tmp_path: Path):
     assert robot['focal']['2.00']['scale_change'] == pytest.approx(math.log(2), abs=0.01)
     assert robot['faults']['brightness x 0.4']['kept'] == 0
     text = evaluate.report.markdown([result])
-    for phrase in ('ground within 20 m', 'delta1 kept', 'at focal length x', 'prediction'):
+    assert robot['shift']['right'] == pytest.approx({'depth': 0, 'label': 0}, abs=1e-6)
+    for phrase in ('ground within 20 m', 'delta1 kept', 'at focal length x', 'prediction',
+                   'window moved by 8 px'):  # fmt: skip
         assert phrase in text
 
 

@@ -52,11 +52,11 @@ class CountingEngine:
         self.asked: list[tuple[str, ...]] = []
         self.fails = False
 
-    def run(self, image, outputs):
+    def run(self, image, outputs, ground=None):
         self.asked.append(tuple(sorted(outputs)))
         if self.fails:
             raise EngineError('the engine is on fire')
-        return self.engine.run(image, outputs)
+        return self.engine.run(image, outputs, ground)
 
     def close(self) -> None:
         self.engine.close()
@@ -160,7 +160,7 @@ def test_sky_is_infinitely_far_whoever_listens(world):
     world.calibrate(CAMERA)
     for topics in (['depth/image'], TOPICS):
         world.listen(*topics)
-        world.feed(image(green=10))
+        world.feed(image(red=120, green=10))
         assert np.isposinf(messages.image_to_array(world.sent('depth/image'))).all()
 
 
@@ -185,7 +185,7 @@ def test_sky_clears_at_the_maximum_range(world):
     world.config = dataclasses.replace(world.config, max_range_m=33.0)
     world.listen('points_clearing')
     world.calibrate(CAMERA)
-    world.feed(image(green=10))
+    world.feed(image(red=120, green=10))
     points = messages.cloud_to_points(world.sent('points_clearing'))
     assert (points['z'] == 33.0).all()
 
@@ -382,8 +382,8 @@ CHANGES = {
     'rate_limit_hz': 0.01,
 }
 CHANGES_UNCALIBRATED = {'horizontal_fov_deg': 60.0, 'camera_info_timeout_s': 60.0}
-ELSEWHERE = {'output_resolution', 'max_latency_ms'}
-"""These choose the model: test_pipeline.py."""
+ELSEWHERE = {'output_resolution', 'max_latency_ms', 'image_reliability'}
+"""The first two choose the model: test_pipeline.py. The last one: test_inputs_ros.py."""
 
 
 def everything_published(world: World, calibrated: bool, **changes) -> list:

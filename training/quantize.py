@@ -4,9 +4,10 @@
 The convolutions between the first and the heads get 8-bit weights (per channel) and 8-bit
 activations, whose ranges are taken from calibration frames. The result is an ONNX file with
 QuantizeLinear/DequantizeLinear pairs and a contract of its own. For a CPU activations are unsigned
-(ONNX Runtime's signed kernels gain nothing on x86), for TensorRT signed and symmetric, as it
-demands. The first convolution, those that read the ground map and the 1x1 heads stay float: they
-decide over pixels and metres, and cost little.
+(ONNX Runtime's signed kernels gain nothing on x86) and weights keep to 7 of their 8 bits, so that
+no CPU cuts a sum; for TensorRT activations are signed and symmetric, as it demands. The first
+convolution, those that read the ground map and the 1x1 heads stay float: they decide over pixels
+and metres, and cost little.
 
   python -m training.quantize lightdepth_ros/models/lightdepth_plain_L.json \\
       --frames ../shared/data/kitti/train/image --out /tmp/int8
@@ -45,6 +46,9 @@ from lightdepth_ros.perception.preprocess import Preprocessor
 FRAMES = 64
 TARGETS = {'cpu': QuantType.QUInt8, 'tensorrt': QuantType.QInt8}
 """What the model is for -> type of the activations."""
+WEIGHT_BITS = {'cpu': 7, 'tensorrt': 8}
+"""A CPU without an 8-bit dot product adds two products in 16 bits. 2 x 255 x 64 fits in there,
+2 x 255 x 127 does not: the sum would be cut, on that CPU alone."""
 PERCENTILE = 99.999
 """Share of a tensor's values that must fit its 8-bit range; the rest is clipped."""
 QUANTISED = ('Conv', 'Relu', 'Add', 'Resize')
@@ -140,6 +144,7 @@ def quantize(
             op_types_to_quantize=list(QUANTISED),
             nodes_to_exclude=kept_in_float(model),
             per_channel=True,
+            reduce_range=WEIGHT_BITS[target] == 7,
             activation_type=TARGETS[target],
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.Percentile,
@@ -155,7 +160,7 @@ def quantize(
     training = contract.training | {
         'precision': 'int8',
         'quantised_from': contract.onnx_sha256,
-        'calibration': f'{count} frames, for {target}',
+        'calibration': f'{count} frames, for {target}, weights of {WEIGHT_BITS[target]} bits',
     }
     quantised = dataclasses.replace(
         contract, onnx_file=onnx_path.name, onnx_sha256=file_sha256(onnx_path), training=training

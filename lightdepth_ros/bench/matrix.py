@@ -18,8 +18,8 @@ from lightdepth_ros.bench.cost import Cost, network_cost
 from lightdepth_ros.bench.report import Report, Row
 from lightdepth_ros.bench.timing import Case, Times
 from lightdepth_ros.contract import load_contract, shipped_contract
-from lightdepth_ros.engines import PRECISIONS, load_engine
-from lightdepth_ros.engines.choose import cpu_name, installed_versions
+from lightdepth_ros.engines import PRECISIONS, cpu, load_engine
+from lightdepth_ros.engines.choose import installed_versions
 from lightdepth_ros.errors import EngineError, LightdepthError
 
 
@@ -175,7 +175,7 @@ def machine() -> dict[str, Any]:
     """Return what the figures depend on; no host name, no path."""
     return {
         'date': datetime.date.today().isoformat(),
-        'cpu': cpu_name(),
+        'cpu': cpu.name(),
         'cores': len(os.sched_getaffinity(0)),
         'packages': {name: v for name, v in installed_versions().items() if v},
     }

@@ -15,7 +15,7 @@ from rich.table import Table
 from lightdepth_ros.cli.engine_flags import parser
 from lightdepth_ros.cli.model_flags import contracts
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import ENGINES, PRECISIONS, Report, probe
+from lightdepth_ros.engines import ENGINES, PRECISIONS, Report, cpu, probe
 from lightdepth_ros.engines.cache import cache_dir, entries, prune
 from lightdepth_ros.engines.choose import candidates, remembered
 from lightdepth_ros.engines.golden import load_checked
@@ -72,6 +72,7 @@ def probe_libraries() -> None:
 def run_check(args: argparse.Namespace, console: Console) -> int:
     """Compare; the exit code is 1 if a comparison failed or a named backend cannot run."""
     failed = False
+    print(cpu.summary())
     for path in contracts(args):
         for backend, precision in _to_check(args):
             try:
@@ -103,7 +104,8 @@ def _to_check(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def run_list(args: argparse.Namespace, console: Console) -> int:
-    """Show the cache."""
+    """Show the CPU and the cache."""
+    print(cpu.summary())
     found = entries()
     table = Table('exit', 'input', 'precision', 'outputs', 'made with', 'GPU', 'MiB', 'last used')
     for entry in found:

@@ -8,14 +8,13 @@ import importlib.metadata
 import json
 import logging
 import os
-import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, load_engine
+from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, cpu, load_engine
 from lightdepth_ros.engines.cache import cache_dir, write_atomically
 from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
@@ -210,21 +209,14 @@ def _fingerprint(start: _Start) -> str:
         'input_hw': list(start.input_hw or contract.input_hw),
         'threads': start.threads,
         'precision': start.precision,
-        'cpu': cpu_name(),
+        'cpu': cpu.name(),
+        'isa': [cpu.cap(), cpu.dot_product()],
         'cores': len(os.sched_getaffinity(0)),
         'gpu': os.environ.get('CUDA_VISIBLE_DEVICES', '') + _text('/proc/driver/nvidia/version'),
         'packages': installed_versions(),
         'bounds': BOUNDS,  # who was refused before may pass now
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the kernel gives it, or its architecture."""
-    for line in _text('/proc/cpuinfo').splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.machine()
 
 
 def installed_versions() -> dict[str, str]:

@@ -41,7 +41,7 @@ class Bound(NamedTuple):
     confidence: float
 
 
-INT8_IN_HALF = Bound(typical=0.03, depth=0.2, worst=0.5, label=0.95, confidence=12.0)
+INT8_IN_HALF = Bound(typical=0.035, depth=0.2, worst=0.5, label=0.95, confidence=12.0)
 BOUNDS = {
     'fp32': Bound(typical=0.0005, depth=0.001, worst=0.01, label=0.995, confidence=2.0),
     'fp16': Bound(typical=0.002, depth=0.005, worst=0.05, label=0.99, confidence=3.0),

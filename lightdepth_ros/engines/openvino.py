@@ -21,6 +21,7 @@ from lightdepth_ros.engines import (
     OUTPUTS,
     Report,
     check_inputs,
+    cpu,
     ground_shape,
     named_inputs,
     unknown_ground,
@@ -163,6 +164,8 @@ def _device_name(core: ov.Core, precision: str) -> str:
         capabilities = core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     except RuntimeError as error:
         raise EngineError(f'OpenVINO finds no usable CPU plugin: {error}') from error
+    if cpu.cap() in cpu.WITHOUT_BF16:  # OpenVINO lists what is there, not what it may use
+        capabilities = [word for word in capabilities if word != 'BF16']
     if precision == 'bf16' and 'BF16' not in capabilities:
         raise EngineError(
             f'precision is bf16, but {name} computes in {", ".join(capabilities)} only. '

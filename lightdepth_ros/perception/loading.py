@@ -3,21 +3,37 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import MODELS_DIR, model_name, shipped_contract
-from lightdepth_ros.engines import Engine, Report
+from lightdepth_ros.engines import Engine, Report, cpu
 from lightdepth_ros.engines.golden import load_sound
 from lightdepth_ros.perception.perception import Perception
 
 INT8 = 'int8'
-"""`model: int8` means the shipped folder of quantised models."""
+"""`model: int8` means the shipped folder of quantised models, on a CPU that gains from them."""
 
 
 def own_path(config: NodeConfig) -> Path:
     """Return the file or folder that `config.model` names; it must not be empty."""
-    return MODELS_DIR / INT8 if config.model == INT8 else Path(config.model).expanduser()
+    if config.model != INT8:
+        return Path(config.model).expanduser()
+    return MODELS_DIR if _float_is_better(config) else MODELS_DIR / INT8
+
+
+def model_note(config: NodeConfig) -> str:
+    """Return a line for the log where the model is not the one whose name was given; else ''."""
+    return f'model int8: {cpu.summary()}' if _float_is_better(config) else ''
+
+
+def _float_is_better(config: NodeConfig) -> bool:
+    """Return whether `model: int8` is answered with float32 on this CPU."""
+    if config.model != INT8 or cpu.dot_product():
+        return False
+    quantised = MODELS_DIR / INT8 / f'{model_name(config.student, config.first_resolution)}.json'
+    return quantised.is_file()
 
 
 def contract_path(config: NodeConfig) -> Path:
@@ -40,6 +56,7 @@ def perception_of(config: NodeConfig, engine: Engine) -> Perception:
         min_range_m=config.min_range_m,
         max_range_m=config.max_range_m,
         min_confidence=config.min_confidence,
+        mount=config.fixed_mount,
     )
 
 
@@ -51,6 +68,9 @@ def load_perception(
     path: the contract to load in place of the one that `config` names. Raises ContractError or
     EngineError.
     """
+    note = model_note(config)
+    if note:
+        (report or logging.getLogger('lightdepth').warning)(note)
     engine = load_sound(
         path or contract_path(config),
         config.backend,

@@ -72,6 +72,15 @@ class Mount:
         pitch = math.degrees(math.asin(max(-1.0, min(1.0, z))))
         return cls(height_m, pitch, math.degrees(math.atan2(x, y)))
 
+    @classmethod
+    def from_pose(cls, t_ground_camera: np.ndarray) -> Mount:
+        """Return the mount of a camera from its optical frame's pose in a level frame.
+
+        t_ground_camera: (4, 4), maps points of the optical frame to a frame with z up and the
+        ground at z = 0. Raises ConfigError for a camera that cannot stand like that.
+        """
+        return cls.from_down(float(t_ground_camera[2, 3]), -t_ground_camera[2, :3])
+
 
 def height_factor(mount: Mount | None, canonical_height_m: float = CANONICAL_HEIGHT_M) -> float:
     """Return what turns depth for the canonical height into metres; 1 for an unknown mount."""
@@ -79,10 +88,14 @@ def height_factor(mount: Mount | None, canonical_height_m: float = CANONICAL_HEI
 
 
 def ground_map(
-    camera: Camera | None, mount: Mount | None, input_hw: tuple[int, int]
+    camera: Camera | None,
+    mount: Mount | None,
+    input_hw: tuple[int, int],
+    stride: int = MAP_STRIDE,
 ) -> np.ndarray:
-    """Return the ground map of a network input: (1, 4, H / 16, W / 16) float32.
+    """Return the ground map of a network input: (1, 4, H / stride, W / stride) float32.
 
+    stride: pixels per cell; models take MAP_STRIDE.
     camera: that of the network input; None = not calibrated, then its middle is taken for the
     principal point. Channels, at the middle of each cell:
     0  rows below the level horizon, in hundreds of network pixels; with an unknown mount rows
@@ -99,9 +112,9 @@ def ground_map(
     height, width = input_hw
     camera = camera or Camera(width, height, 1.0, 1.0, (width - 1) / 2, (height - 1) / 2)
     focal = camera.focal_px
-    half = (MAP_STRIDE - 1) / 2
-    x = (np.arange(width // MAP_STRIDE) * MAP_STRIDE + half - camera.cx) / camera.fx
-    y = (np.arange(height // MAP_STRIDE) * MAP_STRIDE + half - camera.cy) / camera.fy
+    half = (stride - 1) / 2
+    x = (np.arange(width // stride) * stride + half - camera.cx) / camera.fx
+    y = (np.arange(height // stride) * stride + half - camera.cy) / camera.fy
     across, along = np.meshgrid(x, y)
     result = np.zeros((1, MAP_CHANNELS, *across.shape), np.float32)
     result[0, 1] = np.clip(across * focal / COLUMN_UNIT_PX, -4, 4)

@@ -13,7 +13,7 @@ from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, load_contract, m
 from lightdepth_ros.engines import Engine, Report
 from lightdepth_ros.engines.handover import HandoverEngine, serving_engine
 from lightdepth_ros.errors import ConfigError, ContractError, EngineError
-from lightdepth_ros.perception.loading import contract_path, own_path, perception_of
+from lightdepth_ros.perception.loading import contract_path, model_note, own_path, perception_of
 from lightdepth_ros.perception.perception import Perception
 
 
@@ -153,6 +153,9 @@ class ModelSet:
         self._refuse_if_closed()
 
     def _load(self, config: NodeConfig) -> Engine:
+        note = model_note(config)
+        if note:
+            self._report(note)
         return serving_engine(
             exit_path(config),
             config.backend,

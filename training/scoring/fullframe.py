@@ -19,15 +19,21 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
+from lightdepth_ros.cli.predict import DEFAULTS as PREDICT_DEFAULTS
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.engines import Engine, load_engine
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.perception.perception import Perception
+from lightdepth_ros.perception.placement import Placement, plan
 from lightdepth_ros.perception.prediction import Prediction
 
 TILE_ASPECT = 1.5
 """Width over height of a tile: the 3:2 of the default network input."""
 OUTPUTS = ('depth', 'label', 'confidence')
-WIDE_FORMS = ('one-pass', 'three-tiles')
+USER_FITS = {'node': NodeConfig().fit, 'predict': PREDICT_DEFAULTS['fit']}
+"""How the node and `lightdepth predict` take frames where nobody sets anything."""
+WIDE_FORMS = (*USER_FITS, 'one-pass', 'three-tiles')
+"""Ways to give a frame to the network: as users get it, or all of it at rows of one's choice."""
 
 
 @dataclass(frozen=True)
@@ -178,19 +184,20 @@ class Model:
         backend: str = 'onnxruntime', threads: int = 1, outputs: Sequence[str] = OUTPUTS,
     ) -> None:  # fmt: skip
         """Load the contract. Without 'label' in `outputs`, depth is not set to far at sky labels:
-        what a depth-only subscriber gets."""
+        what a depth-only subscriber gets. `input_height` is for whole frames: the ways of users
+        have rows of their own."""
         if wide not in WIDE_FORMS:
             raise ConfigError(f'wide is {wide!r}; it must be one of {", ".join(WIDE_FORMS)}')
         self.engine: Engine = load_engine(contract_path, backend, threads)
         self.contract = self.engine.contract
         self.wide = wide
-        self.input_height = input_height
+        self.input_height = NodeConfig().input_height if wide in USER_FITS else input_height
         self.outputs = tuple(outputs)
-        self._perceptions: dict[tuple[int, int], Perception] = {}
+        self._perceptions: dict[tuple[tuple[int, int], str], Perception] = {}
 
     def __call__(self, rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
         """Predict (H, W, 3) uint8 RGB seen by `camera`."""
-        if self.wide == 'one-pass':
+        if self.wide != 'three-tiles':
             return self.one_pass(rgb, camera, far_m)
         tile, starts = tile_width(camera.size_hw), tile_starts(camera.size_hw)
         tiles = []
@@ -201,9 +208,18 @@ class Model:
 
     def one_pass(self, rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
         """Predict with one run of the network over all of `rgb`."""
-        perception = self.perception(self.network_hw(camera.size_hw))
+        perception = self.perception(*self.input_of(camera.size_hw))
         prediction = perception.predict(rgb, camera, self.outputs).prediction
         return full_size(prediction, camera, far_m)
+
+    def with_way(self, wide: str, input_height: int) -> Model:
+        """Return the same engine behind another way to give it frames."""
+        if wide not in WIDE_FORMS:
+            raise ConfigError(f'wide is {wide!r}; it must be one of {", ".join(WIDE_FORMS)}')
+        other = copy.copy(self)
+        other.wide = wide
+        other.input_height = NodeConfig().input_height if wide in USER_FITS else input_height
+        return other
 
     def with_height(self, input_height: int) -> Model:
         """Return the same engine behind another input height."""
@@ -213,16 +229,29 @@ class Model:
 
     def network_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Return the network input for an image, or one tile, of `size_hw`."""
-        return pass_size(size_hw, self.input_height, self.contract.divisor)
+        return self.placement(size_hw).input_hw
 
-    def perception(self, input_hw: tuple[int, int]) -> Perception:
+    def placement(self, size_hw: tuple[int, int]) -> Placement:
+        """Return how an image, or one tile, of `size_hw` is laid into the network's input."""
+        return plan(size_hw, *self.input_of(size_hw), self.contract.divisor)
+
+    def input_of(self, size_hw: tuple[int, int]) -> tuple[tuple[int, int], str]:
+        """Return the input size (height, width) and the fit for an image of `size_hw`."""
+        divisor = self.contract.divisor
+        if self.wide not in USER_FITS:
+            return pass_size(size_hw, self.input_height, divisor), 'crop'
+        height, width = NodeConfig().input_hw
+        width = round(width * self.input_height / height / divisor) * divisor
+        return (self.input_height, width), USER_FITS[self.wide]
+
+    def perception(self, input_hw: tuple[int, int], fit: str) -> Perception:
         """Return the robot's pipeline for one input size, with nothing clipped or hidden."""
-        if input_hw not in self._perceptions:
-            self._perceptions[input_hw] = Perception(
-                self.engine, input_hw=input_hw, fit='crop', depth_scale=1.0,
+        if (input_hw, fit) not in self._perceptions:
+            self._perceptions[input_hw, fit] = Perception(
+                self.engine, input_hw=input_hw, fit=fit, depth_scale=1.0,
                 min_range_m=0.0, max_range_m=math.inf, min_confidence=0.0,
             )  # fmt: skip
-        return self._perceptions[input_hw]
+        return self._perceptions[input_hw, fit]
 
     def close(self) -> None:
         """Free the engine."""

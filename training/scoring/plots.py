@@ -28,10 +28,10 @@ def save(figure: Any, path: Path) -> None:
 def write_plots(results: Sequence[Result], out: Path) -> list[Path]:
     """Write the error-by-distance and the reliability plot of each data set with depth."""
     written = []
-    for data in dict.fromkeys(r['data'] for r in results if 'depth' in r):
-        group = [r for r in results if r['data'] == data and 'depth' in r]
+    for data, wide in dict.fromkeys((r['data'], r['wide']) for r in results if 'depth' in r):
+        group = [r for r in results if (r['data'], r['wide']) == (data, wide) and 'depth' in r]
         for name, draw in (('distance', draw_distance), ('reliability', draw_reliability)):
-            path = out / f'{file_stem(data)}_{name}.png'
+            path = out / f'{file_stem(data)}_{wide}_{name}.png'
             save(draw(group), path)
             written.append(path)
     return written

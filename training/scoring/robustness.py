@@ -18,12 +18,13 @@ from rich.progress import track
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import NAV7_ID, nav7_table
 from training.crops.ground import level_ground
-from training.datasets.sample import Dataset, Sample
+from training.datasets.sample import Dataset
 from training.scoring import faults, metrics, protocols
 from training.scoring.flicker import View, flicker_summary, pair_flicker, static_mask
-from training.scoring.fullframe import FullFrame, Model, Predictor
+from training.scoring.fullframe import Model, Predictor
 from training.scoring.protocols import Protocol
-from training.scoring.score import camera_of
+from training.scoring.score import best_labels, camera_of
+from training.scoring.shift import measure_shift
 
 GROUND_REACH_M = 20.0
 FEWEST_GROUND_POINTS = 200
@@ -84,11 +85,6 @@ def ground_without_truth(
         'horizon': float(np.median(fits[:, 1])),
         'sane': float(np.mean(above & (fits[:, 1] > 0) & (fits[:, 0] < SANE_RESIDUAL))),
     }
-
-
-def best_labels(sample: Sample, frame: FullFrame) -> np.ndarray:
-    """Return the sample's own labels where it has them, else the network's."""
-    return frame.label_id if sample.label_id is None else sample.label_id
 
 
 def ground_and_obstacles(
@@ -226,12 +222,15 @@ def flicker(dataset: Dataset, predictor: Predictor, protocol: Protocol) -> dict[
 def measure(dataset: Dataset, model: Model, protocol: Protocol) -> dict[str, Any]:
     """Return every robot measure that the data set allows: truth-based ones, or flicker."""
     sample = dataset[0]
+    shifted = {}
+    if model.wide != 'three-tiles':
+        shifted = {'shift': measure_shift(dataset, model, model.network_hw, protocol)}
     if sample.depth_m is None:
-        level = {'level': ground_without_truth(dataset, model, protocol)}
+        level = {'level': ground_without_truth(dataset, model, protocol)} | shifted
         if sample.camera is None:
             return level
         return level | {'flicker': flicker(dataset, model, protocol)}
-    result = ground_and_obstacles(dataset, model, protocol)
+    result = ground_and_obstacles(dataset, model, protocol) | shifted
     for group, predictors in variants(model).items():
         result[group] = compare_variants(dataset, model, predictors, protocol)
     return result

@@ -49,7 +49,7 @@ def worst_frames(
         sample = samples[row['name']]
         frame = predictor(sample.rgb, camera_of(sample), FAR_M)
         draw_row(line, sample, frame, row)
-    path = out / f'{file_stem(result["data"])}_{result["model"]}_worst.png'
+    path = out / f'{file_stem(result["data"])}_{result["wide"]}_{result["model"]}_worst.png'
     save(figure, path)
     return path
 
