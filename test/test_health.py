@@ -7,19 +7,17 @@ import json
 import pytest
 
 from lightdepth_ros.stream.counters import FrameCounters
+from lightdepth_ros.stream.explain import explain_loss, explain_mismatch, explain_no_cloud
+from lightdepth_ros.stream.following import Offer
 from lightdepth_ros.stream.health import (
     ERROR,
     OK,
     WARN,
     Health,
-    Offer,
-    explain_mismatch,
-    explain_silence,
     numbers,
     verdict,
+    waits_for_manager,
 )
-
-IMAGE = 'sensor_msgs/msg/Image'
 
 
 def health(**changes) -> Health:
@@ -45,44 +43,102 @@ def health(**changes) -> Health:
     return dataclasses.replace(fine, **changes)
 
 
-@pytest.mark.parametrize(
-    ('changes', 'level', 'message'),
-    [
-        ({}, OK, '2.0 frames/s'),
-        ({'subscribers': {'points': 0}}, OK, 'idle: nobody subscribes'),
-        ({'news': {'replaced_by_newer': 5, 'nobody_listens': 2}}, OK, 'frames/s'),
-        (
-            {'news': {'bad_image': 3, 'rate_limit': 2}, 'last_error': 'step is 17'},
-            WARN,
-            'frames dropped: bad_image 3. step is 17',
-        ),
-        (
-            {'mismatches': {'/points': explain_mismatch('/points', 'durability', 1, True)}},
-            WARN,
-            'QoS does not fit on /points: a subscriber asks for a durability',
-        ),
-        ({'silence': 'no image for 3 s'}, ERROR, 'no image for 3 s'),
-        ({'model': {'engine': 'ready', 'engine_note': 'tensorrt agrees'}}, OK, 'frames/s'),
-        ({'model': {'engine': 'building', 'engine_note': '10 s so far'}}, WARN, '10 s so far'),
-        ({'model': {'engine': 'refused', 'engine_note': 'was refused'}}, ERROR, 'was refused'),
-        (
-            {'state': 'inactive', 'model': {'engine': 'refused', 'engine_note': 'was refused'}},
-            ERROR,
-            'was refused',
-        ),
-        (
-            {'silence': 'no image', 'model': {'engine': 'refused', 'engine_note': 'refused'}},
-            ERROR,
-            'no image',
-        ),
-        ({'state': 'inactive', 'silence': 'x'}, WARN, 'inactive: no image is processed'),
-        ({'complaint': 'no model', 'state': 'unconfigured'}, ERROR, 'no model'),
-    ],
-)
-def test_verdict_is_the_worst_of_what_is_known(changes, level, message):
+STOPPED = FrameCounters().snapshot(1.0)
+"""Counters of a camera of which nothing has come out lately."""
+NO_CLOUD = explain_no_cloud(['points'], '/camera_info', 'none')
+RELIABLE = [Offer('usb_cam', 'sensor_msgs/msg/Image', reliable=True)]
+SITUATIONS = {
+    'all is well': ({}, OK, '2.0 frames/s', ''),
+    'nobody subscribes': ({'subscribers': {'points': 0}}, OK, 'idle: nobody subscribes', ''),
+    'the engine is slower than the camera': (
+        {'news': {'replaced_by_newer': 5, 'nobody_listens': 2}}, OK, 'frames/s', '',
+    ),
+    'some images are damaged': (
+        {'news': {'bad_image': 3, 'rate_limit': 2}, 'last_error': 'step is 17'},
+        WARN, 'frames dropped: bad_image 3. ', 'step is 17',
+    ),
+    'every image is refused': (
+        {'news': {'bad_image': 30}, 'counters': STOPPED, 'last_error': 'Set the driver to rgb8'},
+        ERROR, 'no image can be used, nothing is published: bad_image 30', 'Set the driver to',
+    ),
+    'every calibration is refused': (
+        {'news': {'bad_camera_info': 30}, 'counters': STOPPED, 'last_error': 'Publish P'},
+        ERROR, 'nothing is published: bad_camera_info 30', 'Publish P',
+    ),
+    'camera_info is awaited': (
+        {'news': {'waiting_for_camera_info': 9}, 'counters': STOPPED},
+        WARN, 'frames dropped: waiting_for_camera_info 9.', '',
+    ),
+    'K is zero and somebody wants clouds': (
+        {'no_cloud': NO_CLOUD},
+        WARN, 'not calibrated, so nothing comes on points', 'or set horizontal_fov_deg',
+    ),
+    'K is zero and clouds are all that is wanted': (
+        {'no_cloud': NO_CLOUD, 'news': {'not_calibrated': 30}, 'counters': STOPPED},
+        ERROR, 'nothing is published: not_calibrated 30', 'or set horizontal_fov_deg',
+    ),
+    'images are lost between two reliable ends': (
+        {'loss': explain_loss('/image', 0.3, RELIABLE, reliable=True)},
+        WARN, '30% of the images on /image are lost', 'start the camera driver with config/fast',
+    ),
+    'images are lost as the node was told best effort': (
+        {'loss': explain_loss('/image', 0.9, RELIABLE, reliable=False)},
+        WARN, '90% of the images on /image are lost', 'set image_reliability to auto',
+    ),
+    'somebody asks for another QoS': (
+        {'mismatches': {'/points': explain_mismatch('/points', 'durability', 1, True)}},
+        WARN, 'QoS does not fit on /points: a subscriber asks for a durability', 'qos_overrides',
+    ),
+    'no image comes': ({'silence': 'no image for 3 s. Start it'}, ERROR, 'no image', 'Start it'),
+    'an engine took over': (
+        {'model': {'engine': 'ready', 'engine_note': 'tensorrt agrees'}}, OK, 'frames/s', '',
+    ),
+    'an engine is being built': (
+        {'model': {'engine': 'building', 'engine_note': '10 s so far'}}, WARN, '10 s so far', '',
+    ),
+    'an engine was refused': (
+        {'model': {'engine': 'refused', 'engine_note': 'was refused. Set backend'}},
+        ERROR, 'was refused', 'Set backend',
+    ),
+    'an engine was refused and the node rests': (
+        {'state': 'inactive', 'model': {'engine': 'refused', 'engine_note': 'was refused'}},
+        ERROR, 'was refused', '',
+    ),
+    'no image comes and an engine was refused': (
+        {'silence': 'no image', 'model': {'engine': 'refused', 'engine_note': 'refused'}},
+        ERROR, 'no image', '',
+    ),
+    'inactive': (
+        {'state': 'inactive', 'silence': 'x'},
+        WARN, 'inactive: no image is processed', 'ros2 lifecycle set /depth_node activate',
+    ),
+    'unconfigured': (
+        {'state': 'unconfigured', 'name': '/a/depth_node: front'},
+        WARN, 'unconfigured: no image', 'ros2 lifecycle set /a/depth_node configure',
+    ),
+    'finalized': (
+        {'state': 'finalized'}, WARN, 'finalized: no image is processed', 'start it again',
+    ),
+    'it cannot configure': (
+        {'complaint': 'no model', 'state': 'unconfigured'}, ERROR, 'no model', '',
+    ),
+}  # fmt: skip
+"""Situation -> (what is known of it, level, sentence, remedy)."""
+
+
+@pytest.mark.parametrize('situation', SITUATIONS)
+def test_every_situation_has_its_level_sentence_and_remedy(situation):
+    changes, level, sentence, remedy = SITUATIONS[situation]
     found, text = verdict(health(**changes))
     assert found == level
-    assert message in text
+    assert sentence in text
+    assert remedy in text
+
+
+def test_a_node_that_does_not_start_itself_says_how_to_start_it():
+    text = waits_for_manager('/depth_node')
+    assert text.startswith('autostart is false')
+    assert 'ros2 lifecycle set /depth_node configure' in text
 
 
 def test_numbers_are_exact_and_fit_json():
@@ -98,44 +154,3 @@ def test_numbers_are_exact_and_fit_json():
 def test_what_was_not_measured_is_null():
     nothing = health(counters=FrameCounters().snapshot(0.0))
     assert numbers(nothing)['latency_p99_ms'] is None
-
-
-@pytest.mark.parametrize(
-    ('offers', 'sentence'),
-    [
-        ([], 'nobody publishes there. Start the camera driver, or remap'),
-        (
-            [Offer('usb_cam', 'sensor_msgs/msg/CompressedImage', 'reliable')],
-            'usb_cam publishes sensor_msgs/msg/CompressedImage there, not sensor_msgs/msg/Image',
-        ),
-        ([Offer('usb_cam', IMAGE, 'best effort')], 'usb_cam is a publisher (best effort) but'),
-    ],
-)
-def test_silence_is_told_apart_by_its_cause(offers, sentence):
-    text = explain_silence('/image', IMAGE, 3.4, offers)
-    assert text.startswith('no image for 3 s on /image: ')
-    assert sentence in text
-
-
-@pytest.mark.parametrize(
-    ('policy', 'publishing', 'remedy'),
-    [
-        ('durability', True, 'qos_overrides./t.publisher.durability transient_local.'),
-        ('reliability', True, 'qos_overrides./t.publisher.reliability reliable.'),
-        ('reliability', False, 'qos_overrides./t.subscription.reliability best_effort.'),
-        ('deadline', True, 'Change deadline there.'),
-    ],
-)
-def test_qos_mismatch_names_topic_policy_and_remedy(policy, publishing, remedy):
-    text = explain_mismatch('/t', policy, 3, publishing)
-    assert text.startswith('QoS does not fit on /t: ')
-    assert f'a {policy} that' in text
-    assert '(seen 3 times)' in text
-    assert text.endswith(remedy)
-
-
-def test_silence_by_a_mismatch_is_told_as_such():
-    why = explain_mismatch('/image', 'reliability', 1, publishing=False)
-    offers = [Offer('usb_cam', IMAGE, 'best effort')]
-    text = explain_silence('/image', IMAGE, 3.4, offers, why)
-    assert text == f'no image for 3 s on /image: {why}'

@@ -239,7 +239,7 @@ def test_camera_with_another_qos_is_named_as_the_reason_of_silence(models, ros_e
             peer.new_diagnostics()  # of whichever node: others are in this domain too
             return [s.message for array in peer.received['/diagnostics'] for s in array.status]
 
-        remedy = 'qos_overrides./front/image.subscription.reliability best_effort'
+        remedy = 'qos_overrides./front/image.subscription.reliability auto'
         peer.spin_until(
             lambda: any(
                 m.startswith('no image for') and why in m and remedy in m for m in messages()

@@ -382,8 +382,8 @@ CHANGES = {
     'rate_limit_hz': 0.01,
 }
 CHANGES_UNCALIBRATED = {'horizontal_fov_deg': 60.0, 'camera_info_timeout_s': 60.0}
-ELSEWHERE = {'output_resolution', 'max_latency_ms'}
-"""These choose the model: test_pipeline.py."""
+ELSEWHERE = {'output_resolution', 'max_latency_ms', 'image_reliability'}
+"""The first two choose the model: test_pipeline.py. The last one: test_inputs_ros.py."""
 
 
 def everything_published(world: World, calibrated: bool, **changes) -> list:

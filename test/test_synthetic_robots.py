@@ -12,7 +12,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, CLASSES, SKY
 from training.datasets.cached import Cached
 from training.datasets.sample import Sample
-from training.datasets.synthetic import SyntheticScenes
+from training.datasets.synthetic import SyntheticScenes, shade
 from training.datasets.synthetic.mesh import Look
 from training.datasets.synthetic.raster import pose
 from training.datasets.synthetic.robots import (
@@ -24,8 +24,9 @@ from training.datasets.synthetic.robots import (
     RobotScenes,
     draw_view,
     nearest_ground,
+    picture,
 )
-from training.datasets.synthetic.robots.kit import CLEAR_M, Kit, box_mesh, gap
+from training.datasets.synthetic.robots.kit import CLEAR_M, Boxes, Kit, box_mesh, gap
 
 COUNT = 120
 GROUND = [CLASS_ID[name] for name in ('road', 'sidewalk', 'terrain')]
@@ -87,6 +88,24 @@ def test_rooms_have_depth_everywhere_and_no_sky(scenes, samples):
         assert samples[i].depth_m.min() > 0.14
         assert samples[i].depth_m.max() < 60
         assert not (samples[i].label_id == SKY).any()
+
+
+def test_floor_has_no_pinhole():
+    """One pixel of this floor lay between two triangles, and was sky."""
+    sample = RobotScenes(400, seed=40, height=160, width=240)[351]
+    assert sample.depth_m.min() > 0.14
+
+
+def test_lone_sky_pixel_takes_what_is_beside_it():
+    look = np.arange(20, dtype=np.intp).reshape(4, 5) + 1
+    look[2, 2] = look[0, 0] = 0
+    flat = (look * 0.5).astype(np.float32)
+    mesh = box_mesh(one_box(Look(3)))
+    surface = shade.Surface(mesh, look, look > 3, flat, flat, flat, flat, flat, flat)
+    done = picture.mended(surface)
+    assert done.row[2, 2] == look[2, 1]
+    assert done.inverse_z[2, 2] == flat[2, 1]
+    assert done.row[0, 0] == 0
 
 
 def test_depth_is_missing_in_the_sky_and_only_there(samples):
@@ -167,10 +186,15 @@ def test_road_scenes_tell_the_mount_over_the_sloping_road():
     assert max(errors) < 0.02
 
 
-def test_box_has_its_size_and_faces_outward():
+def one_box(look: Look) -> Boxes:
+    """A box of 1 x 2 x 4 m, turned, 0.25 m above the ground."""
     kit = Kit(np.random.default_rng(0), 0.5)
-    kit.put([((0.0, 0.0, 0.0), (1.0, 2.0, 4.0), Look(3))], 5.0, 6.0, 0.5, 0.25)
-    mesh = box_mesh(kit.boxes())
+    kit.put([((0.0, 0.0, 0.0), (1.0, 2.0, 4.0), look)], 5.0, 6.0, 0.5, 0.25)
+    return kit.boxes()
+
+
+def test_box_has_its_size_and_faces_outward():
+    mesh = box_mesh(one_box(Look(3)))
     assert len(mesh) == 12
     low, high = mesh.vertices[..., 1].min(), mesh.vertices[..., 1].max()
     np.testing.assert_allclose([low, high], [0.25, 2.25], atol=1e-6)

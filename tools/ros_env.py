@@ -27,6 +27,10 @@ FOREIGN = (
 """Variables of another Python or ROS that would break the one in a virtual environment."""
 
 
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Where Fast DDS looks for its profile: Humble and Jazzy read the first, Kilted the second."""
+
+
 def has_ros_wheels(prefix: Path) -> bool:
     """Tell whether the ROS wheels (requirements/ros.txt) are installed under `prefix`."""
     return (prefix / 'share/ament_index/resource_index/packages/rclpy').is_file()
@@ -50,8 +54,7 @@ def ros_environment(
     env['PYTHONUNBUFFERED'] = '1'
     profiles = ROOT / 'config' / 'fastdds.xml'
     if profiles.is_file():
-        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
-            env[name] = str(profiles)  # Jazzy reads the first, Kilted the second
+        env |= dict.fromkeys(PROFILE_VARIABLES, str(profiles))
     return env
 
 

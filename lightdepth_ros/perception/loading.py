@@ -63,6 +63,7 @@ def perception_of(config: NodeConfig, engine: Engine) -> Perception:
         min_range_m=config.min_range_m,
         max_range_m=config.max_range_m,
         min_confidence=config.min_confidence,
+        mount=config.fixed_mount,
     )
 
 

@@ -16,8 +16,8 @@ Labels are Cityscapes train ids, used like this:
     pole        posts, bollards and lamp posts                  traffic_sign, person, car, truck,
     vegetation  trees, bushes and hedges                        bicycle, sky: as named
 
-The parts: indoor, outdoor and surroundings (the places), prefabs and shapes (things), kit (puts
-them together), floor (stains, shadows), conditions (light, air, faults), picture (the renderer).
+The parts: indoor, rooms, outdoor, surroundings (places), prefabs, shapes (things), kit (puts them
+together), floor (stains, shadows), conditions (light, air, faults), picture (the renderer).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ PITCHES_DEG = (-15.0, 30.0)
 FIELDS_DEG = (45.0, 110.0)
 PLACES = {
     'corridor': (indoor.corridor, 0.15), 'room': (indoor.room, 0.17),
-    'hall': (indoor.hall, 0.09), 'warehouse': (indoor.warehouse, 0.12),
-    'pavement': (outdoor.pavement, 0.15), 'park': (outdoor.park, 0.1),
+    'hall': (indoor.hall, 0.08), 'warehouse': (indoor.warehouse, 0.1),
+    'pavement': (outdoor.pavement, 0.16), 'park': (outdoor.park, 0.12),
     'campus': (outdoor.campus, 0.09), 'car park': (outdoor.car_park, 0.06),
     'yard': (outdoor.yard, 0.07),
 }  # fmt: skip
