@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from test_camera_yaml import TEXT as CALIBRATION
 from test_files import cut_video, write_video
-from tiny_model import make_tiny_model
+from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros import files
+from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.cli import main
 from lightdepth_ros.contract import file_sha256
+from lightdepth_ros.mount import Mount, ground_map
 
 KINDS = ['cloud.ply', 'depth.png', 'depth_color.png', 'label.png', 'overlay.png']
 CAR = CLASS_ID['car']
@@ -95,6 +97,27 @@ def test_without_a_camera_depth_is_canonical_and_it_says_so(predict, tmp_path, c
     assert 'a_cloud.ply' not in written
     np.testing.assert_allclose(files.read_depth_png(written['a_depth.png']), 50.0)
     assert 'up to one constant factor' in ' '.join(capsys.readouterr().out.split())
+
+
+def test_the_height_of_the_camera_is_taken_and_missed(tmp_path, capsys):
+    """100 red are 50 m; the ground map adds what its mean says; 300 px halve it."""
+    make_tiny_model(tmp_path / 'model', student='plain', ground=True)
+    picture = save(tmp_path / 'a.png')
+    camera = Camera(480, 320, 300.0, 300.0, 239.5, 159.5)
+    words = ['predict', str(picture), '--out', str(tmp_path / 'out'), '--fx', '300']
+    words += ['--model', str(tmp_path / 'model')]
+    for more, mount, factor in (
+        ([], None, 1.0),
+        (['--camera-height-m', '0.825', '--camera-pitch-deg', '5'], Mount(0.825, 5.0), 0.5),
+    ):
+        assert main([*words, *more]) == 0
+        depth_m = files.read_depth_png(tmp_path / 'out' / 'a_depth.png')
+        cells = ground_map(camera, mount, (320, 480))
+        image = np.full((1, 320, 480, 3), (100, CAR, 255), np.uint8)
+        expected = tiny_outputs(image, 2, cells)['depth'][0] * 0.5 * factor
+        np.testing.assert_allclose(depth_m, expected, atol=2 / 256)
+        told = 'height of the camera is not known' in ' '.join(capsys.readouterr().out.split())
+        assert told == (mount is None)
 
 
 def test_a_model_file_of_another_resolution_is_used_and_it_says_so(model, tmp_path, capsys):

@@ -7,13 +7,13 @@ import pytest
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, UNLABELLED
 from training.crops import ground
-from training.datasets.sample import Mount, Sample
+from training.datasets.sample import RoughMount, Sample
 
 ROAD, CAR, SKY, BUILDING, TERRAIN = (
     CLASS_ID[name] for name in ('road', 'car', 'sky', 'building', 'terrain')
 )
 FOCAL, HEIGHT_M = 500.0, 1.5
-MOUNT = Mount(horizon=0.4, height_m=HEIGHT_M)
+MOUNT = RoughMount(horizon=0.4, height_m=HEIGHT_M)
 HORIZON = 80.0
 
 

@@ -18,8 +18,9 @@ pytest.importorskip('lightning')
 from lightdepth_ros import cli  # noqa: E402
 from lightdepth_ros.classes import CLASSES  # noqa: E402
 from lightdepth_ros.contract import MODELS_DIR, model_name  # noqa: E402
-from lightdepth_ros.engines import load_engine  # noqa: E402
+from lightdepth_ros.engines import EngineRequest, load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError  # noqa: E402
+from lightdepth_ros.mount import ground_map  # noqa: E402
 from training import export, from_bag  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.datasets.synthetic import SyntheticScenes  # noqa: E402
@@ -44,9 +45,15 @@ def fresh(name: str, seed: int = 0) -> torch.nn.Module:
     return STUDENTS[name](len(CLASSES), confidence=True)
 
 
+def ground_of(images: np.ndarray) -> torch.Tensor:
+    """Return the map of unknown mounts for (N, H, W, 3) images."""
+    cells = ground_map(None, None, images.shape[1:3])
+    return torch.from_numpy(np.repeat(cells, len(images), 0))
+
+
 def metres(student: torch.nn.Module, images: np.ndarray) -> list[np.ndarray]:
     with torch.no_grad():
-        outputs = student(normalise(torch.from_numpy(images)))
+        outputs = student(normalise(torch.from_numpy(images)), ground_of(images))
     return [inverse_log_map(out.g[:, 0]).numpy() for out in outputs]
 
 
@@ -55,10 +62,11 @@ def test_loaded_student_answers_as_the_shipped_files_do(name, images):
     student = fresh(name)
     init_onnx.load(student, init_onnx.find('lightdepth', name), name)
     before = metres(student.eval(), images)
-    init_onnx.calibrate(student, torch.from_numpy(images).split(2))
+    halves = zip(torch.from_numpy(images).split(2), ground_of(images).split(2), strict=True)
+    init_onnx.calibrate(student, halves)
     after = metres(student.eval(), images)
     for k, exit_name in enumerate(EXITS):
-        engine = load_engine(MODELS_DIR / f'{model_name(name, exit_name)}.json')
+        engine = load_engine(EngineRequest(MODELS_DIR / f'{model_name(name, exit_name)}.json'))
         shipped = np.concatenate([engine.run(image[None])['depth'] for image in images])
         engine.close()
         np.testing.assert_allclose(before[k], shipped, rtol=1e-3)
@@ -73,7 +81,7 @@ def test_after_calibration_training_mode_computes_nearly_the_same(name, images):
     wanted = metres(student.eval(), images)[-1]
     off = np.abs(metres(student.train(), images)[-1] / wanted - 1).mean()
     init_onnx.load(student, MODELS_DIR, name)
-    init_onnx.calibrate(student, [torch.from_numpy(images)])
+    init_onnx.calibrate(student, [(torch.from_numpy(images), ground_of(images))])
     calibrated = np.abs(metres(student.train(), images)[-1] / wanted - 1).mean()
     assert calibrated < 0.01 < off
 

@@ -47,6 +47,11 @@ def test_defaults_start_the_depth_node_alone_with_the_shipped_parameters(stage: 
     assert node.remappings == [('image', 'image'), ('camera_info', 'camera_info')]
 
 
+def test_a_number_that_is_none_is_refused_with_its_name(stage: Stage):
+    with pytest.raises(RuntimeError, match="camera_height_m is 'low'; it must be a number"):
+        started(stage, camera_height_m='low')
+
+
 def test_every_argument_reaches_the_node(stage: Stage):
     [node] = started(
         stage,
@@ -62,6 +67,11 @@ def test_every_argument_reaches_the_node(stage: Stage):
         backend='openvino',
         image_transport='compressed',
         model='/etc/mine',
+        mount='tf',
+        camera_height_m='0.35',
+        camera_pitch_deg='10',
+        camera_roll_deg='-1.5',
+        ground_frame='floor',
     )
     assert node.namespace == 'front'
     assert node.parameters == [
@@ -73,6 +83,11 @@ def test_every_argument_reaches_the_node(stage: Stage):
             'backend': 'openvino',
             'image_transport': 'compressed',
             'model': '/etc/mine',
+            'mount': 'tf',
+            'ground_frame': 'floor',
+            'camera_height_m': 0.35,
+            'camera_pitch_deg': 10.0,
+            'camera_roll_deg': -1.5,
         },
     ]
     assert node.respawn is True

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from broken_engine import BrokenEngine, put_in_place, swapped_channels
 from rich.console import Console
-from tiny_model import make_tiny_model
+from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros import engines, files
+from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli import bag_run as cli_bag_run
 from lightdepth_ros.cli import main
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import shipped_contract
-from lightdepth_ros.engines import choose as choosing
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import checked, load_engine
 from lightdepth_ros.engines.choose import Choice
 from lightdepth_ros.errors import ContractError, EngineError
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.loading import contract_path, load_perception
 
 
@@ -55,6 +56,23 @@ def test_settings_reach_the_perception(tmp_path):
     assert depth_m.shape == (32, 48)
     assert np.isnan(depth_m[:, :8]).all()
     np.testing.assert_array_equal(depth_m[[4, 12, 20, 28], 24], [-np.inf, np.inf, np.nan, 20])
+
+
+def test_mount_of_the_settings_reaches_the_perception(tmp_path):
+    make_tiny_model(tmp_path, student='plain', ground=True)
+    config = NodeConfig(model=str(tmp_path), input_width=96, input_height=64)
+    image, camera = np.full((64, 96, 3), 20, np.uint8), Camera.from_fov(96, 64, 70.0)
+    for changes, mount in (
+        ({}, None),
+        ({'camera_height_m': 0.4, 'camera_pitch_deg': 8.0}, Mount(0.4, 8.0)),
+        ({'camera_height_m': 0.4, 'mount': 'unknown'}, None),
+    ):
+        perception = load_perception(dataclasses.replace(config, **changes))
+        prediction = perception.predict(image, camera, ('depth',)).prediction
+        assert prediction.mount == mount
+        expected = tiny_outputs(image[None], 2, ground_map(camera, mount, (64, 96)))['depth'][0]
+        factor = camera.focal_px / 600.0 * (1 if mount is None else mount.height_m / 1.65)
+        np.testing.assert_allclose(prediction.depth_m, expected * factor, rtol=1e-5)
 
 
 def test_a_model_that_is_not_there_is_an_error(tmp_path):
@@ -101,7 +119,9 @@ def test_auto_warns_of_wrong_numbers_and_goes_on_with_onnxruntime(broken, monkey
     config, made = broken
     choice = Choice('openvino', 'fp32', 'it was fastest')
     monkeypatch.setattr(
-        choosing, 'choose', lambda path, *_, **__: (load_engine(path, 'openvino'), choice)
+        checked,
+        'choose',
+        lambda request: (load_engine(dataclasses.replace(request, backend='openvino')), choice),
     )
     lines = []
     perception = load_perception(dataclasses.replace(config, backend='auto'), lines.append)

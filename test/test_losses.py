@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from training.model import losses  # noqa: E402
+from training.students.interface import ScaleOutput  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -165,3 +166,27 @@ def test_truth_pyramid_averages_valid_g_and_keeps_lone_lidar_points():
     torch.testing.assert_close(truth.g[0, 0], torch.tensor([[30.0, 0], [0, 20]]))
     torch.testing.assert_close(truth.weight[0, 0], torch.tensor([[1.0, 0], [0, 1]]))
     assert truth.label.tolist() == [[[5, 7], [13, 15]]]
+
+
+def test_twins_that_agree_cost_nothing_and_others_what_they_differ_by():
+    torch.manual_seed(0)
+    wide = torch.randn(1, 1, 40, 60) * 5 + 40
+    scores = torch.randn(1, 3, 40, 60)
+    down, right = 2, 3  # cells of the exit's grid
+
+    def pair(g: torch.Tensor, logits: torch.Tensor) -> ScaleOutput:
+        first, second = g[..., :32, :48], g[..., down : down + 32, right : right + 48]
+        s_first = logits[..., :32, :48]
+        s_second = logits[..., down : down + 32, right : right + 48]
+        return ScaleOutput(torch.cat([first, second]), torch.cat([s_first, s_second]), None)
+
+    shift = torch.tensor([[0.0, 0.0], [2.0 * down, 2.0 * right]])
+    depth, label = losses.twin_losses(pair(wide, scores), shift, 1, 2)
+    assert float(depth) < 1e-3
+    assert float(label) < 1e-4
+    out = pair(wide, scores)
+    moved = out._replace(g=out.g + torch.tensor([0.0, 2.0])[:, None, None, None])
+    depth, _ = losses.twin_losses(moved, shift, 1, 2)
+    assert float(depth) == pytest.approx(2.0, abs=1e-2)
+    wrong_way = torch.tensor([[0.0, 0.0], [-2.0 * down, -2.0 * right]])
+    assert float(losses.twin_losses(out, wrong_way, 1, 2)[0]) > 1

@@ -22,7 +22,8 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
 from lightdepth_ros.cli.predict import DEFAULTS as PREDICT_DEFAULTS
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.engines import Engine, load_engine
+from lightdepth_ros.engines import Engine, EngineRequest, load_engine
+from lightdepth_ros.engines.checked import load_sound
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.perception.mount import Mount
 from lightdepth_ros.perception.perception import Perception
@@ -194,7 +195,8 @@ class Model:
         have rows of their own."""
         if wide not in WIDE_FORMS:
             raise ConfigError(f'wide is {wide!r}; it must be one of {", ".join(WIDE_FORMS)}')
-        self.engine: Engine = load_engine(contract_path, backend, threads)
+        load = load_sound if backend == 'auto' else load_engine
+        self.engine: Engine = load(EngineRequest(contract_path, backend, threads))
         self.contract = self.engine.contract
         self.wide = wide
         self.input_height = NodeConfig().input_height if wide in USER_FITS else input_height

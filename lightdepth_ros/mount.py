@@ -88,10 +88,14 @@ def height_factor(mount: Mount | None, canonical_height_m: float = CANONICAL_HEI
 
 
 def ground_map(
-    camera: Camera | None, mount: Mount | None, input_hw: tuple[int, int]
+    camera: Camera | None,
+    mount: Mount | None,
+    input_hw: tuple[int, int],
+    stride: int = MAP_STRIDE,
 ) -> np.ndarray:
-    """Return the ground map of a network input: (1, 4, H / 16, W / 16) float32.
+    """Return the ground map of a network input: (1, 4, H / stride, W / stride) float32.
 
+    stride: pixels per cell; models take MAP_STRIDE.
     camera: that of the network input; None = not calibrated, then its middle is taken for the
     principal point. Channels, at the middle of each cell:
     0  rows below the level horizon, in hundreds of network pixels; with an unknown mount rows
@@ -108,9 +112,9 @@ def ground_map(
     height, width = input_hw
     camera = camera or Camera(width, height, 1.0, 1.0, (width - 1) / 2, (height - 1) / 2)
     focal = camera.focal_px
-    half = (MAP_STRIDE - 1) / 2
-    x = (np.arange(width // MAP_STRIDE) * MAP_STRIDE + half - camera.cx) / camera.fx
-    y = (np.arange(height // MAP_STRIDE) * MAP_STRIDE + half - camera.cy) / camera.fy
+    half = (stride - 1) / 2
+    x = (np.arange(width // stride) * stride + half - camera.cx) / camera.fx
+    y = (np.arange(height // stride) * stride + half - camera.cy) / camera.fy
     across, along = np.meshgrid(x, y)
     result = np.zeros((1, MAP_CHANNELS, *across.shape), np.float32)
     result[0, 1] = np.clip(across * focal / COLUMN_UNIT_PX, -4, 4)
