@@ -16,7 +16,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, DataError
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction

@@ -24,7 +24,7 @@ from typing import Any
 from lightdepth_ros.contract import EXIT_STRIDE, model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.scoring import plots, report, robustness

@@ -14,7 +14,7 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.scoring.fullframe import FullFrame, Predictor
 
 Fault = Callable[[np.ndarray], np.ndarray]

@@ -25,7 +25,7 @@ from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.checked import load_sound
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.perception.placement import Placement, plan
 from lightdepth_ros.perception.prediction import Prediction

@@ -17,7 +17,7 @@ from rich.progress import track
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES, NAV7_NAMES, UNLABELLED, nav7_table
 from lightdepth_ros.errors import DataError
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Dataset, Sample
 from training.scoring import breakdown, metrics, nearest, protocols
 from training.scoring.fullframe import FullFrame, Predictor
