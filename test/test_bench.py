@@ -34,7 +34,7 @@ from lightdepth_ros.bench.report import (
 )
 from lightdepth_ros.bench.timing import Case, Seconds, Times, ceiling_rate, interleave, shares
 from lightdepth_ros.cli import bench as cli_bench
-from lightdepth_ros.engines import INSTALL, load_engine
+from lightdepth_ros.engines import INSTALL, EngineRequest, load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
 
 BEGIN, END = markers(SECTION)
@@ -233,7 +233,7 @@ def test_nothing_that_can_run_is_an_error(tmp_path, monkeypatch):
 
 
 def test_perception_overhead_leaves_the_engine_out(tmp_path):
-    engine = load_engine(make_tiny_model(tmp_path, 'L'))
+    engine = load_engine(EngineRequest(make_tiny_model(tmp_path, 'L')))
 
     class Slow:
         backend, device, contract = engine.backend, engine.device, engine.contract
@@ -470,7 +470,7 @@ def test_engine_check_fails_when_an_engine_is_refused(tiny, capsys, monkeypatch)
     from lightdepth_ros.cli import engine as cli_engine
     from lightdepth_ros.engines.golden import Verdict
 
-    engine = load_engine(tiny)
+    engine = load_engine(EngineRequest(tiny))
     monkeypatch.setattr(
         cli_engine, 'load_checked', lambda *a, **k: (engine, Verdict(False, 'off'))
     )

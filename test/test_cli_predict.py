@@ -17,7 +17,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.cli import main
 from lightdepth_ros.contract import file_sha256
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 
 KINDS = ['cloud.ply', 'depth.png', 'depth_color.png', 'label.png', 'overlay.png']
 CAR = CLASS_ID['car']

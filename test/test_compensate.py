@@ -8,12 +8,12 @@ import pytest
 
 from lightdepth_ros.classes import CLASS_ID, SKY, UNLABELLED, nav7_table
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.labels import compensate
 from training.labels.compensate import (
     Bins,
     correct_by_bins,
     estimate_bins,
-    hidden_returns,
     keep_lidar,
     load_bins,
     narrow_classes,

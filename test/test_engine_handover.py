@@ -15,8 +15,8 @@ from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros import engines
 from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.engines import EngineRequest, tensorrt, tensorrt_build
 from lightdepth_ros.engines import handover as engine_handover
-from lightdepth_ros.engines import tensorrt, tensorrt_build
 from lightdepth_ros.engines.cache import entries
 from lightdepth_ros.engines.golden import golden_image
 from lightdepth_ros.engines.handover import HandoverEngine, serving_engine
@@ -242,7 +242,7 @@ def test_backend_without_a_gpu_is_an_error_at_once_and_no_fallback(robot):
 
 def handover(tiny, monkeypatch, load, report=lambda line: None) -> HandoverEngine:
     put_in_place(monkeypatch, 'wanted', load)
-    return serving_engine(tiny, 'wanted', 1, report, input_hw=HW)
+    return serving_engine(EngineRequest(tiny, 'wanted', 1, report=report, input_hw=HW))
 
 
 def test_no_frame_is_lost_or_changed_while_the_engine_takes_over(tiny, monkeypatch):
@@ -341,23 +341,25 @@ def test_named_backend_without_its_library_is_an_error_at_once(tiny, monkeypatch
     monkeypatch.setitem(engines.PRECISIONS, 'absent', ('fp32',))
     monkeypatch.setitem(engines.INSTALL, 'absent', 'pip install absent')
     with pytest.raises(EngineError, match='pip install absent'):
-        serving_engine(tiny, 'absent', 1, print, input_hw=HW)
+        serving_engine(EngineRequest(tiny, 'absent', 1, report=print, input_hw=HW))
 
 
 @pytest.mark.parametrize(('backend', 'precision'), [('cuda', 'auto'), ('onnxruntime', 'fp16')])
 def test_what_cannot_work_is_refused_at_once(tiny, backend, precision):
     with pytest.raises(EngineError, match=r'must be one of|offers'):
-        serving_engine(tiny, backend, 1, print, precision=precision, input_hw=HW)
+        serving_engine(
+            EngineRequest(tiny, backend, 1, report=print, precision=precision, input_hw=HW)
+        )
 
 
 def test_onnxruntime_is_returned_as_it_is(tiny):
-    engine = serving_engine(tiny, 'onnxruntime', 1, print, input_hw=HW)
+    engine = serving_engine(EngineRequest(tiny, 'onnxruntime', 1, report=print, input_hw=HW))
     assert not isinstance(engine, HandoverEngine)
     engine.close()
 
 
 def test_auto_tells_in_the_diagnostics_what_it_took_and_why(tiny):
-    engine = serving_engine(tiny, 'auto', 1, lambda line: None, input_hw=HW)
+    engine = serving_engine(EngineRequest(tiny, 'auto', 1, report=lambda line: None, input_hw=HW))
     assert engine.wait(PATIENCE_S)
     assert engine.state == 'ready'
     taken = f'backend auto takes {engine.backend} {engine.precision} for lightdepth_plain_L.onnx'
@@ -395,7 +397,9 @@ def test_openvino_never_compiles_within_a_frame_when_the_image_changes_its_size(
         return real(self, input_hw, outputs)
 
     monkeypatch.setattr(openvino.OpenVinoEngine, '_compile', spy)
-    engine = serving_engine(tiny, 'openvino', 1, lambda line: None, input_hw=HW)
+    engine = serving_engine(
+        EngineRequest(tiny, 'openvino', 1, report=lambda line: None, input_hw=HW)
+    )
     assert engine.wait(PATIENCE_S)
     tall = golden_image((96, 64))
     truth = tiny_outputs(tall, 2)['depth']

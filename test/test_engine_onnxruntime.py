@@ -3,6 +3,7 @@
 
 import dataclasses
 import threading
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper
 from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros.contract import EXIT_STRIDE, load_contract
-from lightdepth_ros.engines import OUTPUTS, onnxruntime
+from lightdepth_ros.engines import OUTPUTS, EngineRequest, onnxruntime
 from lightdepth_ros.engines.onnx_outputs import keep_outputs
 from lightdepth_ros.errors import EngineError
 
@@ -25,9 +26,13 @@ def model(tmp_path):
     return load_contract(path), path.with_suffix('.onnx')
 
 
+def threads(count):
+    return EngineRequest(Path('not read'), threads=count)
+
+
 def load(model, **changes):
     contract, path = model
-    return onnxruntime.load(dataclasses.replace(contract, **changes), path, 1)
+    return onnxruntime.load(dataclasses.replace(contract, **changes), path, threads(1))
 
 
 def changed(path, change):
@@ -40,7 +45,7 @@ def changed(path, change):
 @pytest.mark.parametrize('exit_name', list(EXIT_STRIDE))
 def test_answers_are_the_models(tmp_path, exit_name):
     path = make_tiny_model(tmp_path, exit_name)
-    engine = onnxruntime.load(load_contract(path), path.with_suffix('.onnx'), 2)
+    engine = onnxruntime.load(load_contract(path), path.with_suffix('.onnx'), threads(2))
     answer = engine.run(IMAGE)
     for name, expected in tiny_outputs(IMAGE, EXIT_STRIDE[exit_name]).items():
         np.testing.assert_array_equal(answer[name], expected)
@@ -121,7 +126,7 @@ def test_the_engine_names_itself_and_its_device(model):
 
 def test_threads_are_those_asked_for_and_do_not_spin(model):
     contract, path = model
-    options = onnxruntime.load(contract, path, 3).session(OUTPUTS).get_session_options()
+    options = onnxruntime.load(contract, path, threads(3)).session(OUTPUTS).get_session_options()
     assert options.intra_op_num_threads == 3
     assert options.inter_op_num_threads == 1
     assert options.get_session_config_entry('session.intra_op.allow_spinning') == '0'
@@ -146,7 +151,7 @@ def test_threads_may_run_it_at_the_same_time(model):
 
 def test_missing_file_is_named(model, tmp_path):
     with pytest.raises(EngineError, match=r'gone\.onnx'):
-        onnxruntime.load(model[0], tmp_path / 'gone.onnx', 1)
+        onnxruntime.load(model[0], tmp_path / 'gone.onnx', threads(1))
 
 
 @pytest.mark.parametrize('size', [0, 10, 300])
@@ -154,14 +159,14 @@ def test_file_cut_short_is_refused(model, size):
     contract, path = model
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(EngineError, match=r'cannot load|inputs and outputs'):
-        onnxruntime.load(contract, path, 1)
+        onnxruntime.load(contract, path, threads(1))
 
 
 def test_file_that_is_no_model_is_refused(model):
     contract, path = model
     path.write_bytes(b'<html>404 not found</html>' * 50)
     with pytest.raises(EngineError, match='damaged'):
-        onnxruntime.load(contract, path, 1)
+        onnxruntime.load(contract, path, threads(1))
 
 
 def test_another_output_name_is_refused(model):
@@ -207,7 +212,7 @@ def test_class_count_in_the_file_must_be_the_contracts(model):
 
 def test_no_threads_are_refused(model):
     with pytest.raises(EngineError, match='threads is 0'):
-        onnxruntime.load(*model, 0)
+        onnxruntime.load(*model, threads(0))
 
 
 @pytest.mark.parametrize('image', [IMAGE.astype(np.float32), IMAGE[..., :2], IMAGE[:, 1:]])

@@ -20,9 +20,9 @@ from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, file_sha256, load_contract
-from lightdepth_ros.engines import OUTPUTS, Engine, load_engine, probe
+from lightdepth_ros.engines import OUTPUTS, Engine, EngineRequest, load_engine, probe
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 
 Loader = Callable[[Path], Engine]
 
@@ -51,7 +51,9 @@ def case(request, tmp_path, monkeypatch) -> tuple[Loader, str]:
         pytest.skip(str(error))
     if precision == 'bf16' and not has_bf16(backend):
         pytest.skip('this CPU does not compute in bf16')
-    return lambda path: load_engine(path, backend, 1, precision=precision), precision
+    return lambda path: load_engine(
+        EngineRequest(path, backend, 1, precision=precision)
+    ), precision
 
 
 @pytest.fixture
@@ -67,7 +69,8 @@ def stand_in_loader(precision: str) -> Loader:
     def load(path: Path) -> Engine:
         contract = load_contract(path)
         onnx_path = path.parent / contract.onnx_file
-        return module.load(contract, onnx_path, 1, precision=precision, libraries=libraries)
+        request = EngineRequest(path, 'tensorrt', precision=precision)
+        return module.load(contract, onnx_path, request, libraries)
 
     return load
 
@@ -260,7 +263,7 @@ def test_two_engines_in_two_threads_do_not_disturb_each_other(load, tmp_path):
 
 
 def test_onnxruntime_engine_is_thread_safe_as_its_file_says(tmp_path):
-    engine = load_engine(make_tiny_model(tmp_path, 'L'), 'onnxruntime', 1)
+    engine = load_engine(EngineRequest(make_tiny_model(tmp_path, 'L'), 'onnxruntime', 1))
     images = [picture(seed=seed) for seed in range(4)]
     found: list[list[np.ndarray]] = [[] for _ in images]
 
@@ -368,7 +371,7 @@ def in_float64(torch, graph, image: np.ndarray) -> dict[str, np.ndarray]:
 def test_unknown_backend_is_refused_with_the_known_ones(tmp_path):
     path = make_tiny_model(tmp_path, 'L')
     with pytest.raises(EngineError, match="'cuda'; it must be one of auto, onnxruntime, openvino"):
-        load_engine(path, 'cuda')
+        load_engine(EngineRequest(path, 'cuda'))
 
 
 @pytest.mark.parametrize(
@@ -378,7 +381,7 @@ def test_unknown_backend_is_refused_with_the_known_ones(tmp_path):
 def test_precision_a_backend_lacks_is_refused(tmp_path, backend, precision, offered):
     path = make_tiny_model(tmp_path, 'L')
     with pytest.raises(EngineError, match=f'{backend} offers {offered}'):
-        load_engine(path, backend, precision=precision)
+        load_engine(EngineRequest(path, backend, precision=precision))
 
 
 @pytest.mark.parametrize(
@@ -401,6 +404,6 @@ def test_named_backend_without_its_library_names_the_install_line(
     for trt in ('tensorrt', 'tensorrt_rtx'):
         monkeypatch.setitem(sys.modules, trt, None)
     with pytest.raises(EngineError, match=install):
-        load_engine(path, backend)
+        load_engine(EngineRequest(path, backend))
     with pytest.raises(EngineError, match=install):
         probe(backend)

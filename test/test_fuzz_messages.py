@@ -26,7 +26,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import make_tiny_model
 
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError
 from lightdepth_ros.perception.calibration import KINDS, describe, view_of
 from lightdepth_ros.perception.loading import perception_of
@@ -265,7 +265,7 @@ class Listener:
 
 @pytest.fixture(scope='module')
 def engine(tmp_path_factory):
-    return load_engine(make_tiny_model(tmp_path_factory.mktemp('model'), 'L'))
+    return load_engine(EngineRequest(make_tiny_model(tmp_path_factory.mktemp('model'), 'L')))
 
 
 @RANDOM

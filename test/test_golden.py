@@ -15,10 +15,11 @@ from tiny_model import make_tiny_model
 
 from lightdepth_ros import engines
 from lightdepth_ros.contract import shipped_contract
-from lightdepth_ros.engines import OUTPUTS, load_engine
+from lightdepth_ros.engines import OUTPUTS, EngineRequest, load_engine
 from lightdepth_ros.engines import choose as choosing
+from lightdepth_ros.engines.checked import load_checked, load_sound
 from lightdepth_ros.engines.choose import choose, fastest
-from lightdepth_ros.engines.golden import BOUNDS, Bound, compare, golden_image, judge, load_checked
+from lightdepth_ros.engines.golden import BOUNDS, Bound, compare, golden_image, judge
 from lightdepth_ros.errors import EngineError
 
 
@@ -40,14 +41,14 @@ def test_golden_image_is_the_same_everywhere_and_has_something_to_see():
 
 def test_sound_engine_passes(tiny):
     engine = BrokenEngine(tiny)
-    verdict = compare(engine, load_engine(tiny))
+    verdict = compare(engine, load_engine(EngineRequest(tiny)))
     assert verdict.passed
     assert '100.00% of the labels agree' in verdict.text
 
 
 @pytest.mark.parametrize('fault', FAULTS, ids=lambda fault: fault.__name__)
 def test_engine_with_a_fault_is_refused_and_the_reason_named(tiny, fault):
-    verdict = compare(BrokenEngine(tiny, fault), load_engine(tiny))
+    verdict = compare(BrokenEngine(tiny, fault), load_engine(EngineRequest(tiny)))
     assert not verdict.passed
     assert 'broken' in verdict.text
 
@@ -61,7 +62,7 @@ def test_bound_of_each_precision_lets_its_rounding_pass_and_a_gross_fault_not(ti
         noise = rng.uniform(-1, 1, found['depth'].shape) * 2.0**-bits * 2
         found['depth'] *= 1 + noise.astype(np.float32)
 
-    reference = load_engine(tiny)
+    reference = load_engine(EngineRequest(tiny))
     assert compare(BrokenEngine(tiny, rounding, precision), reference).passed
     assert not compare(BrokenEngine(tiny, swapped_channels, precision), reference).passed
 
@@ -69,7 +70,7 @@ def test_bound_of_each_precision_lets_its_rounding_pass_and_a_gross_fault_not(ti
 @pytest.mark.parametrize('known', [True, False])
 def test_an_engine_that_is_wrong_about_the_ground_is_refused(tmp_path, known):
     path = make_tiny_model(tmp_path, ground=True)
-    reference = load_engine(path)
+    reference = load_engine(EngineRequest(path))
 
     class Deaf(BrokenEngine):
         def run(self, image, outputs=OUTPUTS, ground=None):
@@ -77,7 +78,7 @@ def test_an_engine_that_is_wrong_about_the_ground_is_refused(tmp_path, known):
                 ground = ground + np.float32(1)
             return self.inner.run(image, outputs, ground)
 
-    assert compare(load_engine(path), reference).passed
+    assert compare(load_engine(EngineRequest(path)), reference).passed
     verdict = compare(Deaf(path, lambda found: None), reference)
     assert not verdict.passed
     assert ('known mount' in verdict.text) == known
@@ -112,7 +113,7 @@ def test_refused_engine_is_closed_and_onnxruntime_returned(tiny, monkeypatch):
         return made[-1]
 
     put_in_place(monkeypatch, 'broken', load)
-    engine, verdict = load_checked(tiny, 'broken')
+    engine, verdict = load_checked(EngineRequest(tiny, 'broken'))
     assert engine.backend == 'onnxruntime'
     assert not verdict.passed
     assert made[0].closed
@@ -121,7 +122,7 @@ def test_refused_engine_is_closed_and_onnxruntime_returned(tiny, monkeypatch):
 
 def test_sound_engine_is_returned_with_its_verdict(tiny, monkeypatch):
     put_in_place(monkeypatch, 'sound', lambda *_: BrokenEngine(tiny))
-    engine, verdict = load_checked(tiny, 'sound')
+    engine, verdict = load_checked(EngineRequest(tiny, 'sound'))
     assert engine.backend == 'broken'
     assert verdict.passed
 
@@ -132,7 +133,7 @@ def test_backend_that_cannot_run_at_all_is_an_error_and_no_fallback(tiny, monkey
 
     put_in_place(monkeypatch, 'sound', load)
     with pytest.raises(EngineError, match='pip install sound'):
-        load_checked(tiny, 'sound')
+        load_checked(EngineRequest(tiny, 'sound'))
 
 
 @pytest.mark.parametrize(
@@ -153,11 +154,15 @@ def test_shipped_students_are_well_within_the_bound_in_openvino(
     if quantised:
         path = path.parent / 'int8' / path.name
     try:
-        engine = load_engine(path, 'openvino', precision=precision, input_hw=(320, 480))
+        engine = load_engine(
+            EngineRequest(path, 'openvino', precision=precision, input_hw=(320, 480))
+        )
     except EngineError as error:
         pytest.skip(str(error))
     bound = Bound(*(half(limit, field) for field, limit in BOUNDS[name]._asdict().items()))
-    found, truth = (e.run(golden_image((320, 480))) for e in (engine, load_engine(path)))
+    found, truth = (
+        e.run(golden_image((320, 480))) for e in (engine, load_engine(EngineRequest(path)))
+    )
     verdict = judge(found, truth, bound, 'half the bound')
     assert verdict.passed, verdict.text
 
@@ -169,7 +174,10 @@ def half(limit: float, field: str) -> float:
 
 @pytest.mark.parametrize('precision', ['bf16', 'int8', 'int8+bf16'])
 def test_faults_of_the_shipped_student_are_outside_the_widest_bounds(precision):
-    engine, image = load_engine(shipped_contract('plain', 'L')), golden_image((320, 480))
+    engine, image = (
+        load_engine(EngineRequest(shipped_contract('plain', 'L'))),
+        golden_image((320, 480)),
+    )
     truth = engine.run(image)
     nearer = {**truth, 'depth': truth['depth'] * np.float32(0.95)}
     aside, swapped = (engine.run(i) for i in (np.roll(image, 1, 2), image[..., ::-1].copy()))
@@ -204,7 +212,7 @@ def test_auto_takes_the_fastest_sound_engine_and_says_why(tiny, monkeypatch):
     only(monkeypatch, sound=lambda *_: BrokenEngine(tiny), broken=broken, missing=missing)
     monkeypatch.setattr(choosing, '_race', lambda loaded, hw: dict.fromkeys(loaded, 5.0))
     reports = []
-    engine, choice = choose(tiny, report=reports.append)
+    engine, choice = choose(EngineRequest(tiny, report=reports.append))
     assert choice.backend == engine.backend == 'onnxruntime'
     assert set(choice.median_ms) == {'onnxruntime fp32', 'sound fp32'}
     for words in (
@@ -223,23 +231,23 @@ def test_auto_measures_once_per_machine_and_again_when_something_changed(tiny, m
         choosing, '_race', lambda loaded, hw: races.append(1) or dict.fromkeys(loaded, 1.0)
     )
     for _ in range(3):
-        choose(tiny, 1)[0].close()
+        choose(EngineRequest(tiny, threads=1))[0].close()
     assert len(races) == 1
-    choose(tiny, 2)[0].close()
+    choose(EngineRequest(tiny, threads=2))[0].close()
     assert len(races) == 2
     monkeypatch.setattr(choosing, '_version', lambda package: 'another')
-    choose(tiny, 2)[0].close()
+    choose(EngineRequest(tiny, threads=2))[0].close()
     assert len(races) == 3
 
 
 def test_auto_measures_again_when_the_bounds_have_changed(tiny, monkeypatch):
     only(monkeypatch, sound=lambda *_: BrokenEngine(tiny))
     lines: list[str] = []
-    choose(tiny, report=lines.append)
-    choose(tiny, report=lines.append)
+    choose(EngineRequest(tiny, report=lines.append))
+    choose(EngineRequest(tiny, report=lines.append))
     assert ['measured earlier' in line for line in lines] == [False, True]
     monkeypatch.setitem(BOUNDS, 'bf16', BOUNDS['fp32'])
-    choose(tiny, report=lines.append)
+    choose(EngineRequest(tiny, report=lines.append))
     assert 'measured earlier' not in lines[-1]
 
 
@@ -255,21 +263,21 @@ def test_auto_measures_again_when_the_remembered_engine_fails(tiny, monkeypatch)
     monkeypatch.setattr(choosing, '_race', lambda loaded, hw: dict.fromkeys(loaded, 5.0))
     monkeypatch.setattr(choosing, 'fastest', max)  # of names: sound, if it works
     reports = []
-    assert choose(tiny, report=reports.append)[1].backend == 'sound'
+    assert choose(EngineRequest(tiny, report=reports.append))[1].backend == 'sound'
     works.clear()
-    assert choose(tiny, report=reports.append)[1].backend == 'onnxruntime'
+    assert choose(EngineRequest(tiny, report=reports.append))[1].backend == 'onnxruntime'
     assert any('remembered engine sound fails: gone' in line for line in reports)
 
 
 def test_auto_races_the_precisions_that_may_win_unasked(tiny, monkeypatch):
-    only(monkeypatch, half=lambda *_, **options: BrokenEngine(tiny, None, options['precision']))
+    only(monkeypatch, half=lambda _, __, request: BrokenEngine(tiny, None, request.precision))
     monkeypatch.setitem(engines.PRECISIONS, 'half', ('fp32', 'bf16', 'fp16'))
     monkeypatch.setitem(choosing.RACED, 'half', ('fp32', 'bf16'))
     monkeypatch.setattr(choosing, '_race', lambda loaded, hw: {n: len(loaded) for n in loaded})
-    choice = choose(tiny)[1]
+    choice = choose(EngineRequest(tiny))[1]
     assert set(choice.median_ms) == {'onnxruntime fp32', 'half fp32', 'half bf16'}
     monkeypatch.setattr(choosing, 'fastest', lambda ms: 'half bf16')
-    engine, choice = choose(tiny, precision='bf16')
+    engine, choice = choose(EngineRequest(tiny, precision='bf16'))
     assert (choice.backend, choice.precision) == ('half', 'bf16')
     assert engine.precision == 'bf16'
     assert set(choice.median_ms) == {'half bf16'}
@@ -279,13 +287,13 @@ def test_auto_with_a_cache_that_cannot_be_written_works_and_warns(tiny, monkeypa
     only(monkeypatch)
     (tmp_path / 'file').write_text('in the way', encoding='utf-8')
     reports = []
-    engine, _ = choose(tiny, report=reports.append, directory=tmp_path / 'file' / 'cache')
+    engine, _ = choose(EngineRequest(tiny, report=reports.append), tmp_path / 'file' / 'cache')
     assert engine.backend == 'onnxruntime'
     assert 'cannot be kept' in reports[-1]
 
 
 def test_auto_runs_a_real_race_between_the_installed_engines(tiny):
-    engine = load_engine(tiny, 'auto')
+    engine = load_sound(EngineRequest(tiny, 'auto'))
     found = engine.run(golden_image((64, 96)))
     assert set(found) == set(engines.OUTPUTS)
     engine.close()

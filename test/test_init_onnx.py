@@ -18,9 +18,9 @@ pytest.importorskip('lightning')
 from lightdepth_ros import cli  # noqa: E402
 from lightdepth_ros.classes import CLASSES  # noqa: E402
 from lightdepth_ros.contract import MODELS_DIR, model_name  # noqa: E402
-from lightdepth_ros.engines import load_engine  # noqa: E402
+from lightdepth_ros.engines import EngineRequest, load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError  # noqa: E402
-from lightdepth_ros.perception.mount import ground_map  # noqa: E402
+from lightdepth_ros.mount import ground_map  # noqa: E402
 from training import export, from_bag  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.datasets.synthetic import SyntheticScenes  # noqa: E402
@@ -66,7 +66,7 @@ def test_loaded_student_answers_as_the_shipped_files_do(name, images):
     init_onnx.calibrate(student, halves)
     after = metres(student.eval(), images)
     for k, exit_name in enumerate(EXITS):
-        engine = load_engine(MODELS_DIR / f'{model_name(name, exit_name)}.json')
+        engine = load_engine(EngineRequest(MODELS_DIR / f'{model_name(name, exit_name)}.json'))
         shipped = np.concatenate([engine.run(image[None])['depth'] for image in images])
         engine.close()
         np.testing.assert_allclose(before[k], shipped, rtol=1e-3)

@@ -16,12 +16,11 @@ from lightdepth_ros.cli import bag_run as cli_bag_run
 from lightdepth_ros.cli import main
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import shipped_contract
-from lightdepth_ros.engines import choose as choosing
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import checked, load_engine
 from lightdepth_ros.engines.choose import Choice
 from lightdepth_ros.errors import ContractError, EngineError
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.loading import contract_path, load_perception
-from lightdepth_ros.perception.mount import Mount, ground_map
 
 
 def test_an_empty_model_is_the_shipped_one():
@@ -120,7 +119,9 @@ def test_auto_warns_of_wrong_numbers_and_goes_on_with_onnxruntime(broken, monkey
     config, made = broken
     choice = Choice('openvino', 'fp32', 'it was fastest')
     monkeypatch.setattr(
-        choosing, 'choose', lambda path, *_, **__: (load_engine(path, 'openvino'), choice)
+        checked,
+        'choose',
+        lambda request: (load_engine(dataclasses.replace(request, backend='openvino')), choice),
     )
     lines = []
     perception = load_perception(dataclasses.replace(config, backend='auto'), lines.append)

@@ -7,10 +7,10 @@ from tiny_model import CANONICAL_FOCAL_PX, make_tiny_model, tiny_outputs
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError, EngineError
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.lens import Lens
-from lightdepth_ros.perception.mount import Mount, ground_map
 from lightdepth_ros.perception.perception import OUTPUTS, Perception
 
 HW = (64, 96)
@@ -46,7 +46,7 @@ class Spy:
 
 @pytest.fixture(scope='module')
 def engine(tmp_path_factory):
-    return load_engine(make_tiny_model(tmp_path_factory.mktemp('model')))
+    return load_engine(EngineRequest(make_tiny_model(tmp_path_factory.mktemp('model'))))
 
 
 @pytest.fixture
@@ -145,7 +145,9 @@ def test_below_the_horizon_of_the_mount_there_is_no_sky(perceive, pitch_deg):
 
 @pytest.fixture(scope='module')
 def grounded(tmp_path_factory):
-    return load_engine(make_tiny_model(tmp_path_factory.mktemp('grounded'), ground=True))
+    return load_engine(
+        EngineRequest(make_tiny_model(tmp_path_factory.mktemp('grounded'), ground=True))
+    )
 
 
 def test_model_gets_the_ground_map_of_the_networks_camera(grounded):
@@ -384,7 +386,7 @@ def test_settings_that_cannot_work_are_refused(engine, changes, message):
 
 
 def test_closing_frees_the_engine(tmp_path):
-    perception = Perception(load_engine(make_tiny_model(tmp_path)), **SETTINGS)
+    perception = Perception(load_engine(EngineRequest(make_tiny_model(tmp_path))), **SETTINGS)
     perception.close()
     with pytest.raises(EngineError, match='closed'):
         perception.predict(plain(40), CANONICAL, OUTPUTS)

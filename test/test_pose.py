@@ -8,7 +8,7 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 from training.config import TrainConfig
 from training.crops import pose, truth
 from training.crops.augment import View, draw_view

@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from lightdepth_ros.errors import ConfigError, DataError  # noqa: E402
+from lightdepth_ros.perception.occlusion import hidden_returns  # noqa: E402
 from training.datasets.catalog import default_root, open_dataset  # noqa: E402
 from training.datasets.sample import Sample  # noqa: E402
-from training.labels.compensate import hidden_returns  # noqa: E402
 from training.teachers import fetch_psmnet, psmnet_network  # noqa: E402
 from training.teachers.psmnet import (  # noqa: E402
     PSMNetOptions,

@@ -19,8 +19,14 @@ onnx = pytest.importorskip('onnx')
 
 from lightdepth_ros.bench.timing import Case  # noqa: E402
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract  # noqa: E402
-from lightdepth_ros.engines import OUTPUTS, cpu, load_engine  # noqa: E402
-from lightdepth_ros.engines.golden import golden_image, load_checked  # noqa: E402
+from lightdepth_ros.engines import (  # noqa: E402
+    OUTPUTS,
+    EngineRequest,
+    cpu,
+    load_engine,
+)
+from lightdepth_ros.engines.checked import load_checked  # noqa: E402
+from lightdepth_ros.engines.golden import golden_image  # noqa: E402
 from lightdepth_ros.errors import DataError  # noqa: E402
 from training import export, precision, quantize  # noqa: E402
 from training.students.plain import PlainStudent  # noqa: E402
@@ -69,8 +75,8 @@ def quantised(request, student, frames, tmp_path_factory):
 
 def test_quantised_file_answers_nearly_as_before(student, quantised):
     image = golden_image(HW)
-    before = load_engine(student).run(image)
-    after = load_engine(quantised[1]).run(image)
+    before = load_engine(EngineRequest(student)).run(image)
+    after = load_engine(EngineRequest(quantised[1])).run(image)
     # An untrained network's depths span a factor of 100, so its errors are judged by that span.
     apart = np.abs(np.log(after['depth'] / before['depth']))
     span = np.log(before['depth']).std()
@@ -142,7 +148,7 @@ def test_weights_shrink_to_a_quarter(student, quantised):
 def test_openvino_agrees_with_onnxruntime_on_the_quantised_file(quantised):
     pytest.importorskip('openvino')
     target, path = quantised
-    engine, verdict = load_checked(path, 'openvino')
+    engine, verdict = load_checked(EngineRequest(path, 'openvino'))
     assert 'openvino int8' in verdict.text
     assert verdict.passed is bool(target == 'cpu' or cpu.dot_product()), verdict.text
     engine.close()

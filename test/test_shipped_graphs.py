@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lightdepth_ros.contract import EXIT_STRIDE, shipped_contract
-from lightdepth_ros.engines import OUTPUTS, load_engine
+from lightdepth_ros.engines import OUTPUTS, EngineRequest, load_engine
 from lightdepth_ros.engines.golden import golden_image
 from lightdepth_ros.engines.onnx_outputs import keep_outputs
 
@@ -106,7 +106,7 @@ def test_labels_alone_are_computed_without_the_depth(shipped):
 
 @pytest.mark.parametrize(('student', 'exit_name'), FILES)
 def test_outputs_left_out_change_no_bit_of_the_others(student, exit_name):
-    engine = load_engine(shipped_contract(student, exit_name))
+    engine = load_engine(EngineRequest(shipped_contract(student, exit_name)))
     image = golden_image((64, 96))
     whole = engine.run(image)
     for outputs in (['depth'], ['label'], ['depth', 'label']):

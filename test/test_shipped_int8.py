@@ -8,7 +8,7 @@ import pytest
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import EXIT_STRIDE, MODELS_DIR, load_contract, shipped_contract
-from lightdepth_ros.engines import cpu, load_engine
+from lightdepth_ros.engines import EngineRequest, cpu, load_engine
 from lightdepth_ros.engines.golden import golden_image
 from lightdepth_ros.errors import ContractError
 from lightdepth_ros.perception.loading import contract_path, load_perception
@@ -85,8 +85,10 @@ def test_int8_weights_keep_to_7_bits(name):
 @pytest.mark.parametrize('name', EXIT_STRIDE)
 def test_int8_answers_nearly_as_the_float_model(name):
     image = golden_image((192, 288))
-    with_float = load_engine(shipped_contract('plain', name)).run(image)
-    with_int8 = load_engine(MODELS_DIR / 'int8' / f'lightdepth_plain_{name}.json').run(image)
+    with_float = load_engine(EngineRequest(shipped_contract('plain', name))).run(image)
+    with_int8 = load_engine(
+        EngineRequest(MODELS_DIR / 'int8' / f'lightdepth_plain_{name}.json')
+    ).run(image)
     depth = with_int8['depth'] / with_float['depth']
     assert np.median(np.abs(depth - 1)) < 0.03
     assert (with_int8['label'] == with_float['label']).mean() > 0.93

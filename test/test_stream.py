@@ -16,7 +16,7 @@ from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig, settings
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.perception.loading import perception_of
 from lightdepth_ros.stream import counters, messages
@@ -106,7 +106,7 @@ class World:
 
 @pytest.fixture(scope='module')
 def engine(tmp_path_factory):
-    return load_engine(make_tiny_model(tmp_path_factory.mktemp('model'), 'L'))
+    return load_engine(EngineRequest(make_tiny_model(tmp_path_factory.mktemp('model'), 'L')))
 
 
 @pytest.fixture

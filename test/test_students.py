@@ -9,7 +9,7 @@ torch = pytest.importorskip('torch')
 
 from torch import nn  # noqa: E402
 
-from lightdepth_ros.perception.mount import MAP_CHANNELS, MAP_STRIDE  # noqa: E402
+from lightdepth_ros.mount import MAP_CHANNELS, MAP_STRIDE  # noqa: E402
 from training.students import STUDENTS  # noqa: E402
 from training.students.interface import EXITS, GroundEmbedding, kept_exits  # noqa: E402
 from training.students.paper import PaperStudent  # noqa: E402

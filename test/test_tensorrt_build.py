@@ -13,7 +13,7 @@ from fake_tensorrt import UNREADABLE, FakeCuda, fake_trt
 from tiny_model import make_tiny_model, tiny_outputs
 
 from lightdepth_ros.contract import EXIT_STRIDE, load_contract, shipped_contract
-from lightdepth_ros.engines import OUTPUTS
+from lightdepth_ros.engines import OUTPUTS, EngineRequest
 from lightdepth_ros.engines import tensorrt_build as building
 from lightdepth_ros.engines.cache import cache_dir, entries, get_or_build
 from lightdepth_ros.engines.tensorrt import Libraries, load
@@ -285,15 +285,12 @@ class StandIn:
         self.contract = load_contract(self.path)
         self.lines: list[str] = []
 
-    def load(self, **options):
+    def load(self, precision='fp16'):
         return load(
             self.contract,
             self.path.parent / self.contract.onnx_file,
-            1,
-            input_hw=HW,
-            report=self.lines.append,
-            libraries=Libraries(self.trt, self.cuda),
-            **options,
+            EngineRequest(self.path, 'tensorrt', 1, precision, HW, self.lines.append),
+            Libraries(self.trt, self.cuda),
         )
 
 

@@ -19,7 +19,7 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
 from lightdepth_ros.contract import load_contract  # noqa: E402
-from lightdepth_ros.engines import load_engine  # noqa: E402
+from lightdepth_ros.engines import EngineRequest, load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
 from training import average, export  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
@@ -235,7 +235,7 @@ def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, 
     contract = load_contract(path)
     assert contract.training['step'] == 3 or contract.training['step'] == 4
     assert json.loads(path.read_text())['exit'] == exit_name
-    engine = load_engine(path)
+    engine = load_engine(EngineRequest(path))
     for height, width in ((320, 480), (64, 160)):
         out = engine.run(np.zeros((1, height, width, 3), np.uint8))
         for name, dtype in (('depth', np.float32), ('label', np.uint8), ('confidence', np.uint8)):

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from lightdepth_ros.camera import Camera  # noqa: E402
+from lightdepth_ros.classes import CLASS_ID, UNLABELLED  # noqa: E402
 from training.config import CANONICAL_FOCAL_PX, TrainConfig  # noqa: E402
 from training.crops import augment, truth  # noqa: E402
 from training.crops.stream import CropStream, StreamSampler  # noqa: E402
@@ -250,3 +251,18 @@ def test_photometric_keeps_shape_and_changes_pixels():
         assert out.shape == image.shape
         assert out.dtype == np.uint8
     np.testing.assert_array_equal(augment.photometric(rng, image, 0.0), image)
+
+
+def test_unsure_pixels_take_the_likelier_class_and_drawn_labels_stay():
+    label = np.full((8, 8), UNLABELLED, np.uint8)
+    label[:, 4:] = CLASS_ID['road']
+    soft = np.zeros((2, 2, 3), np.uint8)
+    soft[0] = (CLASS_ID['pole'], CLASS_ID['building'], 200)
+    soft[1] = (CLASS_ID['fence'], CLASS_ID['wall'], 130)  # hardly likelier
+    sample = Sample(np.zeros((8, 8, 3), np.uint8), None, None, label, 'unsure', soft_label=soft)
+    filled = truth.with_likelier_labels(sample).label_id
+    assert (filled[:4, :4] == CLASS_ID['pole']).all()
+    assert (filled[4:, :4] == UNLABELLED).all()
+    assert (filled[:, 4:] == CLASS_ID['road']).all()
+    drawn = replace(sample, nav7_id=np.zeros((8, 8), np.uint8))
+    assert truth.with_likelier_labels(drawn).label_id is label
