@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -15,6 +16,8 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.mount import Mount
+from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction
 from training import evaluate
@@ -155,6 +158,54 @@ def test_users_ways_are_the_defaults_of_node_and_predict_whatever_rows_are_asked
     assert node.with_height(192).input_of(kitti)[0] == (192, 288)
 
 
+@pytest.mark.parametrize(
+    ('choice', 'told'),
+    [('unknown', None), ('dataset', Mount(0.31)), (Mount(0.5, 4), Mount(0.5, 4))],
+)
+def test_the_network_is_told_the_mount_that_was_chosen(tmp_path, monkeypatch, choice, told):
+    heard = []
+    predict = Perception.predict
+
+    def listening(self, rgb, view, outputs, mount=None):
+        heard.append(mount)
+        return predict(self, rgb, view, outputs, mount)
+
+    monkeypatch.setattr(Perception, 'predict', listening)
+    model = Model(make_tiny_model(tmp_path)).with_mount(choice)
+    sample = dataclasses.replace(calibrated('a', 40, 20.0), height_m=0.31)
+    for wide in ('node', 'three-tiles'):
+        scoring.ask(model.with_way(wide, 320), sample, 80.0)
+    assert set(heard) == {told}
+
+
+def test_a_pose_of_the_data_set_goes_before_its_height_alone():
+    sample = dataclasses.replace(calibrated('a', 40, 20.0), height_m=1.65)
+    assert scoring.mount_of(sample) == Mount(1.65)
+    posed = dataclasses.replace(sample, pose=Mount(1.6, 2.0, -1.0))
+    assert scoring.mount_of(posed) == Mount(1.6, 2.0, -1.0)
+    assert scoring.mount_of(dataclasses.replace(sample, height_m=None)) is None
+
+
+def test_mounts_are_read_as_metres_and_degrees():
+    assert evaluate.parse_mount('dataset') == 'dataset'
+    assert evaluate.parse_mount('0.42') == Mount(0.42)
+    assert evaluate.parse_mount('0.42,5,-1') == Mount(0.42, 5.0, -1.0)
+    for wrong in ('high', '1,2,3,4', '0'):
+        with pytest.raises(ConfigError, match=r'mount is|camera height is 0'):
+            evaluate.parse_mount(wrong)
+
+
+def test_each_mount_has_its_own_table_and_pictures(tmp_path, two_frames, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, 'open_dataset', lambda _name, _root: two_frames)
+    arguments = ['--model', str(make_tiny_model(tmp_path)), '--out', str(tmp_path / 'out')]
+    assert evaluate.main([*arguments, '--mount', 'unknown', '--mount', '0.4,5']) == 0
+    printed = capsys.readouterr().out
+    assert 'one-pass, mount unknown' in printed
+    assert 'one-pass, mount 0.4,5' in printed
+    assert (tmp_path / 'out' / 'two-frames_node_0_4_5_distance.png').is_file()
+    assert (tmp_path / 'out' / 'two-frames_node_distance.png').is_file()
+
+
 def test_ways_that_come_to_the_same_are_scored_once(tmp_path, two_frames):
     model = Model(make_tiny_model(tmp_path))
     everything = 'node,predict,one-pass,three-tiles'
@@ -254,7 +305,7 @@ def test_a_limit_scores_the_first_frames_and_says_so(tmp_path, two_frames, monke
     monkeypatch.setattr(evaluate, 'open_dataset', lambda _name, _root: two_frames)
     assert evaluate.main(['--model', str(make_tiny_model(tmp_path)), '--limit', '1']) == 0
     printed = capsys.readouterr().out
-    assert '## two-frames, first 1, 1 frames, node = predict = one-pass' in printed
+    assert '## two-frames, first 1, 1 frames, node = predict = one-pass, mount unknown' in printed
     assert '| lightdepth_tiny_L | 0.000 ' in printed
 
 
@@ -282,7 +333,7 @@ def test_the_row_median_baseline_lands_where_a_baseline_must(data_root):
     rows = [np.concatenate([d[min(k, len(d) - 1)] for d in depths]) for k in range(376)]
     median = np.array([np.median(r[r > 0]) if (r > 0).any() else 80 for r in rows], np.float32)
 
-    def predictor(rgb: np.ndarray, _camera: Camera, _far_m: float) -> FullFrame:
+    def predictor(rgb: np.ndarray, _camera: Camera, _far_m: float, *_: object) -> FullFrame:
         depth = np.repeat(median[: rgb.shape[0], None], rgb.shape[1], 1)
         return FullFrame(depth, np.zeros(depth.shape, np.uint8), np.ones_like(depth))
 

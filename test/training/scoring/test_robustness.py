@@ -145,7 +145,7 @@ def test_jpeg_keeps_colours_apart():
 def test_a_zoom_shows_the_middle_through_a_longer_lens():
     seen = {}
 
-    def predictor(rgb: np.ndarray, camera: Camera, _far_m: float) -> FullFrame:
+    def predictor(rgb: np.ndarray, camera: Camera, _far_m: float, *_: object) -> FullFrame:
         seen['rgb'], seen['camera'] = rgb, camera
         return answer(np.full(camera.size_hw, 5.0))
 
@@ -163,10 +163,10 @@ def test_a_network_blind_to_focal_length_is_found_out():
     truth = np.full((160, 240), 10.0, np.float32)
     sample = Sample(texture((160, 240)), CAMERA, truth, None, 'wall')
 
-    def right(_rgb: np.ndarray, camera: Camera, _far_m: float) -> FullFrame:
+    def right(_rgb: np.ndarray, camera: Camera, _far_m: float, *_: object) -> FullFrame:
         return answer(np.full(camera.size_hw, 10.0))
 
-    def blind(rgb: np.ndarray, camera: Camera, _far_m: float) -> FullFrame:
+    def blind(rgb: np.ndarray, camera: Camera, _far_m: float, *_: object) -> FullFrame:
         return answer(np.full(camera.size_hw, 10.0 * rgb.shape[0] / 160))
 
     for predictor, change, kept in ((right, 0.0, 1.0), (blind, -math.log(2), 0.0)):
@@ -180,7 +180,7 @@ def test_a_fault_costs_the_share_of_delta1_that_it_costs():
     truth = np.full((160, 240), 10.0, np.float32)
     sample = Sample(np.full((160, 240, 3), 100, np.uint8), CAMERA, truth, None, 'wall')
 
-    def fooled_by_light(rgb: np.ndarray, camera: Camera, _far_m: float) -> FullFrame:
+    def fooled_by_light(rgb: np.ndarray, camera: Camera, _far_m: float, *_: object) -> FullFrame:
         depth = np.full(camera.size_hw, 10.0)
         depth[: camera.height // 4] *= rgb.max() / 100
         return answer(depth)
@@ -259,7 +259,7 @@ def test_level_ground_needs_labels_and_no_calibration():
     samples = [Sample(rgb, None, None, None, str(k), nav7_id=nav7) for k in range(3)]
 
     def predictor(scale: float) -> Callable[..., FullFrame]:
-        def predict(_rgb: np.ndarray, _camera: Camera, _far_m: float) -> FullFrame:
+        def predict(_rgb: np.ndarray, _camera: Camera, _far_m: float, *_: object) -> FullFrame:
             said = np.where(known, np.where(known, depth, 1) ** scale, np.nan).astype(np.float32)
             return FullFrame(said, nav7, np.ones(depth.shape, np.float32))
 
@@ -299,7 +299,7 @@ def test_flicker_is_measured_where_frames_are_consecutive_and_have_no_truth(tmp_
     label = np.full((160, 240), ROAD, np.uint8)
     depths = {v.rgb.tobytes(): v.depth_m for v in views}
 
-    def predictor(rgb: np.ndarray, _camera: Camera, _far_m: float) -> FullFrame:
+    def predictor(rgb: np.ndarray, _camera: Camera, _far_m: float, *_: object) -> FullFrame:
         return FullFrame(depths[rgb.tobytes()], label, np.ones((160, 240), np.float32))
 
     found = robustness.flicker(Listed(samples), predictor, RAW)

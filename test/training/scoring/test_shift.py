@@ -30,7 +30,7 @@ def samples(count: int = 1, camera: Camera | None = None) -> Listed:
 def test_the_window_is_given_whole_unscaled_and_with_its_own_camera():
     seen = []
 
-    def predictor(rgb: np.ndarray, camera: Camera, _far_m: float) -> FullFrame:
+    def predictor(rgb: np.ndarray, camera: Camera, _far_m: float, *_: object) -> FullFrame:
         seen.append(camera)
         assert rgb.shape == (*WINDOW, 3)
         assert camera.size_hw == WINDOW
@@ -43,7 +43,7 @@ def test_the_window_is_given_whole_unscaled_and_with_its_own_camera():
 
 
 def test_a_network_that_follows_the_world_does_not_change():
-    def world(_rgb: np.ndarray, camera: Camera, _far_m: float) -> FullFrame:
+    def world(_rgb: np.ndarray, camera: Camera, _far_m: float, *_: object) -> FullFrame:
         x, y = camera.rays()[..., 0], camera.rays()[..., 1]
         depth = np.exp(2 + x + y).astype(np.float32)
         return FullFrame(depth, (x > 0.1).astype(np.uint8), np.ones(WINDOW, np.float32))
@@ -58,7 +58,7 @@ def test_a_network_that_follows_the_world_does_not_change():
 def test_a_network_bound_to_its_own_grid_changes_by_what_it_says():
     column = np.arange(WINDOW[1]) // 8 % 2  # stripes of the window, not of the world
 
-    def stripes(_rgb: np.ndarray, _camera: Camera, _far_m: float) -> FullFrame:
+    def stripes(_rgb: np.ndarray, _camera: Camera, _far_m: float, *_: object) -> FullFrame:
         label = np.broadcast_to(column, WINDOW).astype(np.uint8)
         depth = np.where(label == 1, 10.0, 10.4).astype(np.float32)
         return FullFrame(depth, label, np.ones(WINDOW, np.float32))
