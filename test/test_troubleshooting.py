@@ -97,7 +97,7 @@ def test_every_subcommand_and_reason_that_is_named_exists():
 
 
 def test_every_test_that_a_page_names_exists():
-    source = '\n'.join(p.read_text(encoding='utf-8') for p in (ROOT / 'test').glob('test_*.py'))
+    source = '\n'.join(p.read_text(encoding='utf-8') for p in (ROOT / 'test').rglob('test_*.py'))
     defined = set(re.findall(r'(?m)^def (test_\w+)', source))
     for page in sorted((ROOT / 'docs').glob('*.md')):
         named = set(re.findall(r'`(test_\w+)`', page.read_text(encoding='utf-8')))
