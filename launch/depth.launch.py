@@ -14,12 +14,19 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 PACKAGE = 'lightdepth_ros'
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
+SHARED_MEMORY_LAUNCH = Path(__file__).resolve().with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'namespace': ('', 'Namespace of the node and of its topics.'),
@@ -40,13 +47,24 @@ ARGUMENTS = {
     'output_resolution': ('', 'L, M, S or XS: 1/2 to 1/16 of the network input. Empty: as in the '
                               'parameter file.'),
     'backend': ('', 'Inference library; see docs/parameters.md. Empty: as in the parameter file.'),
+    'mount': ('', 'unknown, parameters or tf: where the height and tilt of the camera come from. '
+                  'Empty: as in the parameter file.'),
+    'camera_height_m': ('', 'Height of the lens over the ground [m]. Empty: as in the parameter '
+                            'file.'),
+    'camera_pitch_deg': ('', 'How far the camera looks down [degree]. Empty: likewise.'),
+    'camera_roll_deg': ('', 'How far its right side is tilted down [degree]. Empty: likewise.'),
+    'ground_frame': ('', 'For mount tf: the level frame on the ground. Empty: likewise.'),
     'rviz': ('false', 'Start RViz too, if it is installed.'),
     'rviz_frame': ('camera_optical_frame', 'Fixed frame of RViz: the frame_id of the images.'),
 }  # fmt: skip
 """Argument -> (default, what it does). The first six are named as in Nav2's launch files."""
 
-PASSED_ON = ('output_resolution', 'backend', 'image_transport', 'model')
+PASSED_ON = (
+    'output_resolution', 'backend', 'image_transport', 'model', 'mount', 'ground_frame',
+)  # fmt: skip
 """Arguments that are parameters of the node, if given."""
+NUMBERS = ('camera_height_m', 'camera_pitch_deg', 'camera_roll_deg')
+"""Likewise, those that are numbers."""
 SHOWN = ('points', 'points_obstacles', 'depth/image', 'semantic/color')
 """Outputs that config/depth.rviz shows."""
 TRUE = ('true', '1', 'yes', 'on')
@@ -58,7 +76,8 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=start)])
 
 
 def start(context: LaunchContext) -> list[Node | LogInfo]:
@@ -72,10 +91,11 @@ def start(context: LaunchContext) -> list[Node | LogInfo]:
 
 def depth_node(given: dict[str, str]) -> Node:
     """Return the node with its parameters: the file's, then what the arguments say."""
-    said: dict[str, bool | str | list[str]] = {
+    said: dict[str, bool | str | float | list[str]] = {
         name: is_true(given[name]) for name in ('use_sim_time', 'autostart')
     }
     said |= {name: given[name] for name in PASSED_ON if given[name]}
+    said |= {name: number(name, given[name]) for name in NUMBERS if given[name]}
     if cameras(given):
         said['cameras'] = cameras(given)
     return Node(
@@ -138,6 +158,14 @@ def shown_of_first_camera(given: dict[str, str]) -> list[tuple[str, str]]:
         return []
     image = given['image'].replace('{camera}', names[0])
     return [('image', image), *((topic, f'{names[0]}/{topic}') for topic in SHOWN)]
+
+
+def number(name: str, text: str) -> float:
+    """Read a launch argument as a number; RuntimeError for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        raise RuntimeError(f'{name} is {text!r}; it must be a number, such as 0.35') from None
 
 
 def is_true(text: str) -> bool:

@@ -11,10 +11,11 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
+from lightdepth_ros.backends import BACKENDS, PRECISIONS
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
-from lightdepth_ros.engines import BACKENDS, PRECISIONS
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
 from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
 
@@ -150,6 +151,38 @@ class NodeConfig:
         'camera_info holds). auto: rectified if the last part of the topic name contains "rect".',
         choices=('auto', 'raw', 'rectified'),
     )
+    mount: str = setting(
+        'parameters',
+        'Where the height and tilt of the camera come from. parameters: from camera_height_m, '
+        'camera_pitch_deg and camera_roll_deg; with camera_height_m 0 they are not known. tf: '
+        'from the transform of the frame_id of the image to ground_frame, followed live; what the '
+        'parameters say holds until it comes. unknown: not known, whatever they say.',
+        choices=('unknown', 'parameters', 'tf'),
+    )
+    camera_height_m: float = setting(
+        0.0,
+        'Height of the lens over the ground. With it depth is right for a low camera too. 0: not '
+        'known. Needs a calibrated camera; it holds for all cameras of the node.',
+        unit='m',
+        limits=(0.0, 20.0),
+    )
+    camera_pitch_deg: float = setting(
+        0.0,
+        'How far the camera looks down (negative: up). Counts only with camera_height_m.',
+        unit='deg',
+        limits=(-60.0, 60.0),
+    )
+    camera_roll_deg: float = setting(
+        0.0,
+        'How far the right side of the camera is tilted down (negative: the left side). Counts '
+        'only with camera_height_m.',
+        unit='deg',
+        limits=(-60.0, 60.0),
+    )
+    ground_frame: str = setting(
+        'base_footprint',
+        'For mount tf: the frame whose z axis points up and whose origin lies on the ground.',
+    )
     camera_info_timeout_s: float = setting(
         2.0,
         'How long images wait for the first camera_info before they are used without '
@@ -173,6 +206,12 @@ class NodeConfig:
         choices=('raw', 'compressed'),
         fixed=TOPICS_OPEN,
     )
+    image_reliability: str = setting(
+        'auto',
+        'How to subscribe to the image. auto: reliable if every publisher is, else best effort. '
+        'best_effort: the newest image matters more than a lost one, as over a bad network.',
+        choices=('auto', 'reliable', 'best_effort'),
+    )
     autostart: bool = setting(
         True,
         'The node configures and activates itself. false: it waits for a lifecycle manager.',
@@ -192,12 +231,29 @@ class NodeConfig:
                 f'horizontal_fov_deg is {self.horizontal_fov_deg}; it must be at least 1 degree, '
                 'or 0 if it is not known.'
             )
+        if 0 < self.camera_height_m < HEIGHT_LIMITS_M[0]:
+            raise ConfigError(
+                f'camera_height_m is {self.camera_height_m}; it must be at least '
+                f'{HEIGHT_LIMITS_M[0]} m, or 0 if it is not known.'
+            )
+        if not self.ground_frame.strip('/'):
+            raise ConfigError(
+                f'ground_frame is {self.ground_frame!r}; it must name a frame, such as '
+                'base_footprint.'
+            )
         _check_cameras(self.cameras)
 
     @property
     def first_resolution(self) -> str:
         """The output resolution to begin with: for auto the finest."""
         return 'L' if self.output_resolution == 'auto' else self.output_resolution
+
+    @property
+    def fixed_mount(self) -> Mount | None:
+        """The mount that the parameters give; None = not known."""
+        if self.mount == 'unknown' or self.camera_height_m == 0:
+            return None
+        return Mount(self.camera_height_m, self.camera_pitch_deg, self.camera_roll_deg)
 
     @property
     def input_hw(self) -> tuple[int, int]:

@@ -36,7 +36,7 @@ PATIENCE_S = 60.0
 GRACE_S = 5.0
 """How long a node may take to end before it is killed."""
 
-TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
+TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4, 'shutdown': 5}
 """lifecycle_msgs/Transition ids."""
 
 OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in OUTPUTS}
@@ -252,15 +252,20 @@ class Peer:
         return header
 
     def wait_for_subscriber(self) -> None:
-        """Wait until the node has subscribed to image and camera_info."""
-        images = (self._image, self._compressed)
+        """Wait until the node has subscribed to image and camera_info as they are sent."""
         self.spin_until(
             lambda: (
-                self._info.get_subscription_count()
-                and any(publisher.get_subscription_count() for publisher in images)
+                self._reliably(self._info)
+                and (self._reliably(self._image) or self._reliably(self._compressed))
             ),
             'the node to subscribe',
         )
+
+    def _reliably(self, publisher: Any) -> bool:
+        """Return whether exactly one subscription is there, and a reliable one."""
+        found = self.node.get_subscriptions_info_by_topic(publisher.topic_name)
+        asked = [info.qos_profile.reliability for info in found]
+        return asked == [ReliabilityPolicy.RELIABLE] and publisher.get_subscription_count() == 1
 
     def send(self, image: Image | CompressedImage, info: CameraInfo | None = None) -> None:
         """Publish an image, after its calibration if given."""

@@ -7,6 +7,7 @@ import pytest
 
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.mount import Mount
 
 
 def test_defaults_are_valid_and_each_setting_explains_itself():
@@ -35,6 +36,11 @@ def test_input_hw_is_height_then_width():
         ('max_range_m', float('inf'), 'max_range_m is inf; it must lie in'),
         ('min_range_m', 90.0, 'min_range_m is 90.0 and max_range_m 80.0'),
         ('horizontal_fov_deg', 0.5, 'must be at least 1 degree'),
+        ('camera_height_m', 0.01, 'camera_height_m is 0.01; it must be at least 0.05 m, or 0'),
+        ('camera_height_m', -1.0, r'camera_height_m is -1; it must lie in \[0, 20\] m'),
+        ('camera_pitch_deg', 90.0, r'camera_pitch_deg is 90; it must lie in \[-60, 60\] deg'),
+        ('mount', 'urdf', "mount is 'urdf'; it must be one of unknown, parameters, tf"),
+        ('ground_frame', '/', "ground_frame is '/'; it must name a frame"),
         ('autostart', 1, 'autostart is 1, of type int; it must be of type bool'),
         ('fit', '', "fit is ''; it must be one of"),
         ('classes_ground', ('road', 'moon'), "classes_ground is 'moon'; it must be one of road"),
@@ -58,3 +64,13 @@ def test_both_ends_of_every_limit_are_allowed():
             value = type(setting.default)(end)
             config = dataclasses.replace(NodeConfig(), **{setting.name: value})
             assert getattr(config, setting.name) == value
+
+
+def test_height_alone_is_enough_and_zero_means_not_known():
+    assert NodeConfig().fixed_mount is None
+    assert NodeConfig(camera_pitch_deg=5.0).fixed_mount is None
+    assert NodeConfig(camera_height_m=0.4).fixed_mount == Mount(0.4)
+    tilted = NodeConfig(camera_height_m=0.4, camera_pitch_deg=5.0, camera_roll_deg=-1.0)
+    assert tilted.fixed_mount == Mount(0.4, 5.0, -1.0)
+    assert dataclasses.replace(tilted, mount='tf').fixed_mount == tilted.fixed_mount
+    assert dataclasses.replace(tilted, mount='unknown').fixed_mount is None

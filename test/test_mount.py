@@ -8,7 +8,7 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import CANONICAL_HEIGHT_M, Mount, ground_map, height_factor
+from lightdepth_ros.mount import CANONICAL_HEIGHT_M, Mount, ground_map, height_factor
 
 CAMERA = Camera(480, 320, 400.0, 400.0, 250.0, 150.0)
 
@@ -67,3 +67,30 @@ def test_impossible_mounts_are_refused():
 def test_height_factor():
     assert height_factor(None) == 1
     assert height_factor(Mount(0.33)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(('pitch', 'roll'), [(0, 0), (12, 0), (-7, 0), (0, 9), (15, -6)])
+@pytest.mark.parametrize('yaw', [0, 140])
+def test_mount_is_found_in_the_pose_of_the_optical_frame(pitch, roll, yaw):
+    body_optical = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # REP-103
+    y = np.deg2rad(yaw)
+    about_z = np.array([[np.cos(y), -np.sin(y), 0], [np.sin(y), np.cos(y), 0], [0, 0, 1]])
+    pose = np.eye(4)
+    pose[:3, :3] = about_z @ body_rotation(pitch, roll) @ body_optical
+    pose[:3, 3] = (0.2, -0.1, 0.45)
+    mount = Mount.from_pose(pose)
+    np.testing.assert_allclose(
+        (mount.height_m, mount.pitch_deg, mount.roll_deg), (0.45, pitch, roll), atol=1e-9
+    )
+
+
+def test_poses_that_no_camera_has_are_refused():
+    body = np.eye(4)
+    body[2, 3] = 0.5
+    with pytest.raises(ConfigError, match='optical frame taken for the body'):
+        Mount.from_pose(body)
+    below = np.eye(4)
+    below[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    below[2, 3] = -0.3
+    with pytest.raises(ConfigError, match=r'height is -0.3 m'):
+        Mount.from_pose(below)

@@ -11,6 +11,9 @@ times; the table shows medians over the starts.
 
     make bench-node
 
+With --delivery it measures instead how many images of a camera in another process arrive and come
+out, by image size, encoding, QoS and Fast DDS profile; see tools/bench_delivery.py.
+
 Exit code 0: within the bounds, judged by CPU time.
 """
 
@@ -28,12 +31,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tools import bench_delivery
+from tools.bench_delivery import load
 from tools.ros_env import claim_domain_id, ros_environment
 from tools.soak import SoakNode, machine, version
 from tools.soak_camera import RATE_HZ, CameraDriver
@@ -46,6 +52,11 @@ TABLE_WIDTH = 150
 """Columns that the table needs; a narrower terminal wraps its lines, which beats cut words."""
 MAX_CPU_SHARE = 0.25
 """Of one core, at 30 Hz with all outputs, engine not counted."""
+DELIVERY_FLAGS = {
+    'size': tuple(bench_delivery.SIZES),
+    'encoding': bench_delivery.ENCODINGS,
+    'profile': bench_delivery.PROFILES,
+}
 RESTING, IDLE = 'no camera', 'nothing'
 CASES = {
     RESTING: ((), float('nan')),
@@ -260,8 +271,32 @@ def main() -> int:
         '--case', choices=list(CASES)[2:], action='append', help='only this one; repeatable'
     )
     parser.add_argument('--json', type=Path, help='write the numbers here too')
+    parser.add_argument('--delivery', action='store_true', help='images that arrive, instead')
+    for flag, choices in DELIVERY_FLAGS.items():
+        parser.add_argument(
+            f'--{flag}', choices=choices, action='append', help='--delivery: only it; repeatable'
+        )
     args = parser.parse_args()
     os.environ.update(ros_environment(os.environ, domain_id=claim_domain_id()))
+    return delivery(args) if args.delivery else costs_of_node(args)
+
+
+def delivery(args: argparse.Namespace) -> int:
+    """Measure how many images arrive; exit code 0."""
+    chosen = [getattr(args, flag) or choices for flag, choices in DELIVERY_FLAGS.items()]
+    rows = [
+        bench_delivery.measure(case, args.seconds, os.environ)
+        for case in track(list(bench_delivery.cases(*chosen)), 'measuring', transient=True)
+    ]
+    title = f'images at 30 Hz that reach the node; {machine()}; {version()}; {load()}'
+    _print(bench_delivery.table(rows, title))
+    if args.json:
+        _save(args.json, title, 'deliveries', rows)
+    return 0
+
+
+def costs_of_node(args: argparse.Namespace) -> int:
+    """Measure what the node costs; 0 if it is within the bounds."""
     parameters = {'backend': 'onnxruntime', 'threads': '1'}
     names = args.case or list(CASES)[2:]
     starts = []
@@ -273,13 +308,21 @@ def main() -> int:
         f'node at 640x480, 30 Hz, onnxruntime, 1 thread, {len(starts)} starts; '
         f'{machine()}; {version()}'
     )
+    _print(table(costs, title))
+    if args.json:
+        _save(args.json, title, 'costs', costs)
+    return int(not all(c.ok for c in costs))
+
+
+def _print(made: Table) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, TABLE_WIDTH)
-    console.print(table(costs, title))
-    if args.json:
-        numbers = {'title': title, 'costs': [dataclasses.asdict(c) for c in costs]}
-        args.json.write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')
-    return int(not all(c.ok for c in costs))
+    console.print(made)
+
+
+def _save(path: Path, title: str, name: str, rows: Sequence[Any]) -> None:
+    numbers = {'title': title, name: [dataclasses.asdict(row) for row in rows]}
+    path.write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -98,7 +98,8 @@ At start a wrong value ends the node with exit code 2.
 
 The quality of service of every topic can be set with ROS's own `qos_overrides` parameters, such
 as `qos_overrides./depth/image.publisher.reliability: best_effort`; open are history, depth,
-reliability and durability. They are read when the topic is opened.
+reliability and durability, for the two inputs all but durability. They are read when the topic is
+opened.
 """
 
 TOPICS_MD = """\
@@ -122,7 +123,10 @@ it, or with K = 0, depth is only right up to a constant factor (unless `horizont
 set), and no cloud is published. For a rectified image, clouds start where the fourth column of P \
 puts the camera: the second one of a stereo pair has the frame_id of the first. |
 
-Both are subscribed best effort, keep last 1: only the newest image counts.
+Both are subscribed as their publishers offer them: reliable if all publishers of the topic are,
+best effort otherwise; keep last 1, so that only the newest image counts. A latched (transient
+local) camera_info that was sent before the node started arrives too. `image_reliability` forces
+the image's reliability.
 
 ## Published
 

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from lightdepth_ros import shared_memory
+
 ROOT = Path(__file__).resolve().parents[1]
 DOMAIN_IDS = range(1, 101)
 """Domain ids whose UDP ports lie below Linux's ephemeral ones; 0 is everybody's default."""
@@ -48,10 +50,7 @@ def ros_environment(
     env['ROS_DOMAIN_ID'] = str(domain_id)
     env['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     env['PYTHONUNBUFFERED'] = '1'
-    profiles = ROOT / 'config' / 'fastdds.xml'
-    if profiles.is_file():
-        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
-            env[name] = str(profiles)  # Jazzy reads the first, Kilted the second
+    env |= shared_memory.variables(ROOT / 'config', {}, shared_memory.free_mb())
     return env
 
 

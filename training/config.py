@@ -73,6 +73,21 @@ class TrainConfig:
         0.0, 'half of the crops with dense depth are seen up to this many metres further aside',
         low=0,
     )  # fmt: skip
+    mount_known: float = option(
+        0.6, 'share of crops that are told where the camera is over the ground, where it is known',
+        low=0, high=1,
+    )  # fmt: skip
+    mount_noise_deg: float = option(
+        1.2, 'largest standard deviation of the pitch and roll that crops are told', low=0
+    )
+    standing: float = option(
+        1.0, 'emphasis on small standing things and on what is near; 0 = every pixel alike', low=0
+    )
+    twins: float = option(
+        0.0, 'share of crops that are pairs of one view, some pixels apart, and must agree',
+        low=0, high=1,
+    )  # fmt: skip
+    twin_weight: float = option(0.5, "weight of the twins' disagreement", low=0)
     photometric: float = option(
         0.8, 'strength of colour, shadow, blur, noise and JPEG changes', low=0
     )
@@ -144,6 +159,10 @@ class TrainConfig:
                 )
             sizes.append((int(parts[0]), int(parts[1])))
         return sizes
+
+    def twin_pairs(self) -> int:
+        """Return how many pairs of twins stand at the beginning of each process's batch."""
+        return int(self.twins * self.batch_size / 2 + 0.5)
 
     def source_weights(self) -> dict[str, float]:
         """Return the share of each source, unnormalised."""

@@ -5,9 +5,11 @@ Examples, from the repository root:
 
   M=lightdepth_ros/models/lightdepth_plain_L.json
   python -m training.evaluate --model $M --data kitti-val
+  python -m training.evaluate --model $M --data kitti-val --wide one-pass --input-height 256
   python -m training.evaluate --model $M --exits L,M,S,XS --data kitti-val,camvid-val --out runs/e
   python -m training.evaluate --model $M --data kitti-val,kitti-unlabelled --robot --out runs/e
   python -m training.evaluate --model $M --data synthetic --limit 100 --robot
+  python -m training.evaluate --model $M --data kitti-val --mount unknown --mount dataset
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ from typing import Any
 from lightdepth_ros.contract import EXIT_STRIDE, model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
+from lightdepth_ros.mount import Mount
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.scoring import plots, report, robustness
-from training.scoring.fullframe import WIDE_FORMS, Model, tile_width
+from training.scoring.fullframe import Model, MountChoice, tile_width
 from training.scoring.protocols import PROTOCOLS, Protocol
 from training.scoring.score import score, summary
 from training.scoring.worst import worst_frames
@@ -78,8 +81,49 @@ def describe(model: Model, dataset: Dataset) -> dict[str, Any]:
         'data': dataset.name,
         'wide': model.wide,
         'input_hw': model.network_hw((height, width)),
+        'fit': model.input_of((height, width))[1],
         'backend': f'{model.engine.backend} on {model.engine.device}',
     }
+
+
+def parse_mount(text: str) -> MountChoice:
+    """Return unknown, dataset, or the mount of HEIGHT[,PITCH[,ROLL]] in metres and degrees."""
+    if text == 'unknown' or text == 'dataset':
+        return text
+    try:
+        numbers = [float(word) for word in text.split(',')]
+        if not 1 <= len(numbers) <= 3:
+            raise ValueError(f'{len(numbers)} numbers')
+    except ValueError as error:
+        raise ConfigError(
+            f'mount is {text!r}; it must be unknown, dataset, or HEIGHT[,PITCH[,ROLL]] in metres '
+            f'and degrees, as in 0.42,5 ({error})'
+        ) from error
+    return Mount(*numbers)
+
+
+def ways_of(
+    model: Model, dataset: Dataset, names: str, input_height: int
+) -> list[tuple[Model, list[str]]]:
+    """Return the model behind each way of `names` that differs, and the ways that are the same.
+
+    The first frame decides: two ways are the same where they lay it alike into the network input.
+    """
+    size_hw = dataset[0].rgb.shape[0], dataset[0].rgb.shape[1]
+    found: list[tuple[Model, list[str]]] = []
+    for name in names.split(','):
+        way = model.with_way(name.strip(), input_height)
+        tiles = way.wide == 'three-tiles'
+        alike = [
+            same
+            for other, same in found
+            if not tiles and other.placement(size_hw) == way.placement(size_hw)
+        ]
+        if alike:
+            alike[0].append(way.wide)
+        else:
+            found.append((way, [way.wide]))
+    return found
 
 
 def evaluate_model(
@@ -119,13 +163,23 @@ def parser() -> argparse.ArgumentParser:
         '--input-height',
         type=int,
         default=320,
-        help='rows of the network input, a multiple of 32 (320)',
+        help='rows of the network input for whole frames, a multiple of 32 (320)',
     )
     p.add_argument(
         '--wide',
-        choices=WIDE_FORMS,
-        default='one-pass',
-        help='wide frames: the whole frame at once, or three overlapping 3:2 tiles (one-pass)',
+        default='node,predict,one-pass',
+        help='how frames reach the network, comma separated: as in the node or in lightdepth '
+        'predict where nobody sets anything (node, predict), the whole frame at once (one-pass), '
+        'in three overlapping 3:2 tiles (three-tiles); ways that come to the same are scored '
+        'once (node,predict,one-pass)',
+    )
+    p.add_argument(
+        '--mount',
+        action='append',
+        metavar='WHICH',
+        help='what the network is told of the camera: unknown, dataset (its pose, or level at its '
+        'height, where the data set knows it), or HEIGHT[,PITCH[,ROLL]] in metres and degrees; '
+        'may be repeated (unknown)',
     )
     p.add_argument(
         '--robot',
@@ -155,15 +209,17 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
         model = Model(
             path,
             input_height=args.input_height,
-            wide=args.wide,
             backend=args.backend,
             threads=args.threads,
         )
         for dataset in datasets:
-            result = evaluate_model(model, dataset, protocol, args.robot)
-            results.append(result)
-            if args.out:
-                worst_frames(dataset, model, result, args.out, args.worst)
+            for way, same in ways_of(model, dataset, args.wide, args.input_height):
+                for mount in args.mount or ['unknown']:
+                    told = way.with_mount(parse_mount(mount))
+                    result = evaluate_model(told, dataset, protocol, args.robot)
+                    results.append(result | {'same': same, 'mount': mount})
+                    if args.out:
+                        worst_frames(dataset, told, results[-1], args.out, args.worst)
         model.close()
     return results
 

@@ -25,10 +25,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.contract import MODELS_DIR, ModelContract, model_name
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import ContractError, LightdepthError
+from lightdepth_ros.mount import CANONICAL_HEIGHT_M, MAP_CHANNELS, Mount, ground_map
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.crops.truth import SKY_CANONICAL_M
 from training.datasets.synthetic import SyntheticScenes
@@ -43,7 +45,7 @@ LABEL_AGREEMENT = 0.999
 CONFIDENCE_TOLERANCE = 2
 FUSION_TOLERANCE = 1e-4
 """Largest difference that folding may make, relative to the output's own range."""
-NEAR_LIMIT_M = 0.3
+NEAR_LIMIT_M = 0.2
 OPSET = 17
 UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError)
 
@@ -56,9 +58,14 @@ class Graph(nn.Module):
         self.student = fold_std(student)
         self.register_buffer('mean', torch.tensor(MEAN_RGB)[:, None, None])
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(1, H, W, 3) uint8 -> depth, label, confidence, each (1, h, w); see ModelContract."""
-        out = self.student(image.permute(0, 3, 1, 2).float() - self.mean)[-1]
+    def forward(
+        self, image: torch.Tensor, ground: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(1, H, W, 3) uint8, (1, 4, H / 16, W / 16) -> depth, label, confidence, each (1, h, w).
+
+        See ModelContract.
+        """
+        out = self.student(image.permute(0, 3, 1, 2).float() - self.mean, ground)[-1]
         depth = inverse_log_map(out.g.squeeze(1))  # [:, 0] would be traced to a Gather
         label = out.logits.argmax(1).to(torch.uint8)
         assert out.log_scale is not None
@@ -139,9 +146,12 @@ def inference_form(student: nn.Module) -> nn.Module:
     if not isinstance(student, PlainStudent):
         return student
     plain = student.reparameterised()
-    image = torch.from_numpy(test_images()[0]).permute(0, 3, 1, 2).float() / 64 - 2
+    pixels, ground_cells = test_inputs()[0]
+    image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 64 - 2
+    ground = torch.from_numpy(ground_cells)
     with torch.no_grad():
-        for name, a, b in zip(EXITS, student(image), plain(image), strict=False):
+        pairs = zip(EXITS, student(image, ground), plain(image, ground), strict=False)
+        for name, a, b in pairs:
             worst = max(
                 float((x - y).abs().max() / x.abs().max()) for x, y in zip(a, b, strict=True)
             )
@@ -153,26 +163,39 @@ def inference_form(student: nn.Module) -> nn.Module:
     return plain
 
 
-def test_images() -> list[np.ndarray]:
-    """Return images, (1, H, W, 3) uint8, at the default and at other sizes, to prove parity on."""
+def test_inputs() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return images (1, H, W, 3) uint8 with ground maps, to prove parity on.
+
+    At the default and at other sizes; mounts known and unknown.
+    """
     scenes = SyntheticScenes(count=2, seed=20)
     wide = SyntheticScenes(count=1, seed=21, height=224, width=736)
     images = [scenes[0].rgb, scenes[1].rgb, wide[0].rgb]
     noise = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
-    return [image[None] for image in [*images, noise]]
+    mounts = (None, Mount(0.4, 8.0, -3.0), Mount(1.65), Mount(2.0, -5.0))
+    found = []
+    for image, mount in zip([*images, noise], mounts, strict=True):
+        hw = (image.shape[0], image.shape[1])
+        camera = Camera.from_fov(hw[1], hw[0], 70.0)
+        found.append((image[None], ground_map(camera, mount, hw)))
+    return found
 
 
 def onnx_bytes(graph: Graph) -> bytes:
     """Trace the graph with free height and width, tidy it up and check the model."""
     buffer = io.BytesIO()
     free = {1: 'height', 2: 'width'}
+    axes = {k: free for k in ('image', 'depth', 'label', 'confidence')}
+    example = (
+        torch.zeros(1, 320, 480, 3, dtype=torch.uint8), torch.zeros(1, MAP_CHANNELS, 20, 30),
+    )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the tracing exporter announces its successor
         torch.onnx.export(
-            graph, (torch.zeros(1, 320, 480, 3, dtype=torch.uint8),), buffer, dynamo=False,
-            opset_version=OPSET, input_names=['image'],
+            graph, example, buffer, dynamo=False,
+            opset_version=OPSET, input_names=['image', 'ground'],
             output_names=['depth', 'label', 'confidence'],
-            dynamic_axes={k: free for k in ('image', 'depth', 'label', 'confidence')},
+            dynamic_axes=axes | {'ground': {2: 'cells_down', 3: 'cells_across'}},
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
     tidy(model)
@@ -184,14 +207,15 @@ def onnx_bytes(graph: Graph) -> bytes:
 
 def prove(graph: Graph, contract_path: Path) -> dict[str, float]:
     """Compare the runtime's engine with PyTorch in float64; ContractError beyond the bounds."""
-    engine = load_engine(contract_path)
+    engine = load_engine(EngineRequest(contract_path))
     exact = copy.deepcopy(graph).double()
     exact.student = copy.deepcopy(graph.student).double()
     worst, agree, off = 0.0, 1.0, 0
-    for image in test_images():
-        got = engine.run(image)
+    for image, ground in test_inputs():
+        got = engine.run(image, ground=ground)
         with torch.no_grad():
-            out = exact.student(torch.from_numpy(image).permute(0, 3, 1, 2).double() - exact.mean)
+            pixels = torch.from_numpy(image).permute(0, 3, 1, 2).double() - exact.mean
+            out = exact.student(pixels, torch.from_numpy(ground).double())
         depth = inverse_log_map(out[-1].g[:, 0]).numpy()
         label = out[-1].logits.argmax(1).numpy()
         sure = confidence(out[-1].log_scale[:, 0]).numpy().astype(int)
@@ -223,6 +247,7 @@ def export_exit(trained: Trained, plain: nn.Module, exit_name: str, out: Path) -
     contract = ModelContract(
         student=trained.name, exit=exit_name, onnx_file=f'{stem}.onnx',
         onnx_sha256=hashlib.sha256(data).hexdigest(), canonical_focal_px=CANONICAL_FOCAL_PX,
+        canonical_height_m=CANONICAL_HEIGHT_M,
         depth_range_m=(NEAR_LIMIT_M, SKY_CANONICAL_M), training=trained.provenance,
     )  # fmt: skip
     staging = out / f'.{stem}.staging'

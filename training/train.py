@@ -18,6 +18,7 @@ from lightning.pytorch import callbacks, loggers
 from torch.utils.data import DataLoader, Dataset
 
 from lightdepth_ros.errors import ConfigError, LightdepthError
+from lightdepth_ros.mount import Mount, ground_map, height_factor
 from training import config as config_module
 from training.config import TrainConfig
 from training.crops.stream import CropStream, StreamSampler, load_sources
@@ -48,13 +49,23 @@ class WholeFrames(Dataset):
 
 
 def whole_frame(sample: Sample, net_height: int) -> dict[str, np.ndarray | float]:
-    """Return one frame for validation: the image at network size, the truth at its own size."""
+    """Return one frame for validation: the image at network size, the truth at its own size.
+
+    'ground' is the map of an unknown mount, 'mounted' that of the mount that the data set tells
+    (a level camera where it tells the height alone), with its 'factor' of heights.
+    """
     height, width = sample.rgb.shape[:2]
     net_width = max(32, round(width * net_height / height / 32) * 32)
     image = cv2.resize(sample.rgb, (net_width, net_height), interpolation=cv2.INTER_AREA)
-    item: dict[str, np.ndarray | float] = {'image': image}
-    if sample.camera is not None and sample.depth_m is not None:
-        scaled = sample.camera.resized(net_width, net_height)
+    scaled = None if sample.camera is None else sample.camera.resized(net_width, net_height)
+    hw = (net_height, net_width)
+    item: dict[str, np.ndarray | float] = {
+        'image': image, 'ground': ground_map(scaled, None, hw)[0],
+    }  # fmt: skip
+    mount = sample.pose or (Mount(sample.height_m) if sample.height_m else None)
+    if mount is not None:
+        item |= {'mounted': ground_map(scaled, mount, hw)[0], 'factor': height_factor(mount)}
+    if scaled is not None and sample.depth_m is not None:
         item |= {'depth': sample.depth_m, 'focal_px': scaled.focal_px}
     if sample.nav7_id is not None:
         item['nav7'] = sample.nav7_id
@@ -81,13 +92,14 @@ class StreamData(lightning.LightningDataModule):
                 WholeFrames(open_dataset(name.strip(), self.root), height) for name in names
             ]
 
-    def first_images(self, count: int) -> Iterator[torch.Tensor]:
-        """Yield the pictures of the first crops, at least `count`: (N, H, W, 3) uint8 batches."""
+    def first_images(self, count: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield pictures (N, H, W, 3) uint8 and ground maps of the first crops, over `count`."""
         self.setup('fit')
         size = self.crops.global_batch  # crops of one batch have one size
         for start in range(0, count, size):
-            images = [self.crops[k]['image'] for k in range(start, start + size)]
-            yield torch.from_numpy(np.stack(images))
+            crops = [self.crops[k] for k in range(start, start + size)]
+            images, ground = (np.stack([c[key] for c in crops]) for key in ('image', 'ground'))
+            yield torch.from_numpy(images), torch.from_numpy(ground)
 
     @cached_property
     def crops(self) -> CropStream:

@@ -21,6 +21,7 @@ from lightdepth_ros import draw, files
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli.camera import ViewOf, add_camera_flags, view_chooser
 from lightdepth_ros.cli.settings import add_setting_flags, config_from
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError, BadImageError, DataError
 from lightdepth_ros.perception import cloud
 from lightdepth_ros.perception.lens import Lens
@@ -42,6 +43,9 @@ SETTINGS = (
     'max_range_m',
     'min_confidence',
     'horizontal_fov_deg',
+    'camera_height_m',
+    'camera_pitch_deg',
+    'camera_roll_deg',
 )
 DEFAULTS = {'fit': 'adapt'}
 """A picture on disk has no fixed camera mode, so here the network adapts to its shape."""
@@ -63,10 +67,12 @@ EPILOG = """\
 Metres need the focal length. Give it in pixels (--fx), as a ROS calibration (--camera-yaml), or
 as the angle that the picture shows from left to right (--fov-deg: phones and webcams 60 to 70,
 dash cams 90 to 120). Without it depth is right only up to one constant factor, and no cloud is
-written.
+written. A camera that stands lower or higher than a car's needs its height over the ground too
+(--camera-height-m, and --camera-pitch-deg where it looks down).
 
 examples:
   lightdepth predict photo.jpg --fov-deg 65
+  lightdepth predict robot.jpg --fov-deg 80 --camera-height-m 0.35 --camera-pitch-deg 10
   lightdepth predict drive/ --fx 721.5 --cx 609.6 --cy 172.9 --out out/drive
   lightdepth predict dashcam.mp4 --camera-yaml dashcam.yaml --output-resolution M
 
@@ -119,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     source = open_source(args.input)
     files.check_writable(args.out)
     perception = load_perception(config, console.print)
-    _announce(console, perception, view_of, config.output_resolution)
+    _announce(console, perception, view_of, config)
     tally = Tally()
     try:
         _predict_all(console, source, perception, view_of, args, tally)
@@ -150,7 +156,7 @@ def _named(paths: list[Path]) -> list[tuple[str, Path | np.ndarray]]:
 
 
 def _announce(
-    console: Console, perception: Perception, view_of: ViewOf | None, resolution: str
+    console: Console, perception: Perception, view_of: ViewOf | None, config: NodeConfig
 ) -> None:
     engine = perception.engine
     contract = engine.contract
@@ -158,6 +164,7 @@ def _announce(
         f'Model: {contract.student} network, exit {contract.exit} '
         f'(outputs are 1/{contract.stride} of its input), on {engine.backend}, {engine.device}.'
     )
+    resolution = config.output_resolution
     if resolution != contract.exit:
         console.print(
             f'[yellow]--model names one file, of exit {contract.exit}:[/] '
@@ -167,6 +174,11 @@ def _announce(
         console.print(
             '[yellow]The camera is not known:[/] depth is right only up to one constant factor, '
             'and no point cloud is written. Give --fov-deg, --fx or --camera-yaml.'
+        )
+    elif contract.takes_ground and config.fixed_mount is None:
+        console.print(
+            '[yellow]The height of the camera is not known:[/] depth may be off by a factor, more '
+            'so the less the camera stands like one on a car. Give --camera-height-m.'
         )
 
 

@@ -20,6 +20,9 @@ SETTINGS = (
     'input_height',
     'horizontal_fov_deg',
     'image_kind',
+    'camera_height_m',
+    'camera_pitch_deg',
+    'camera_roll_deg',
 )
 DESCRIPTION = """\
 Measure `depth_scale`, the factor that makes the metres of a network right for your camera and

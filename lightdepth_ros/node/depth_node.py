@@ -19,10 +19,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
+from lightdepth_ros import shared_memory
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
-from lightdepth_ros.stream import counters
+from lightdepth_ros.node.inputs import Input
+from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
 from lightdepth_ros.stream.stream import Stream, Waiting
@@ -49,7 +51,8 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._switcher: Switcher | None = None
         self._streams: list[Stream] = []
         self._worker: Worker[Waiting] | None = None
-        self._inputs: list[Any] = []
+        self._inputs: list[Input] = []
+        self._finalized = False
         self._bond: Any = None
         self._label_infos: list[Any] = []
         self._seldom = topics.Seldom()
@@ -59,6 +62,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
+        self._tell_shared_memory()
 
     @property
     def config(self) -> NodeConfig:
@@ -83,12 +87,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             return FAILURE
         self._complaint = ''
         for camera in self._config.cameras:
-            transport = self._config.image_transport
-            self._streams.append(
-                topics.open_stream(self, camera, transport, self._voice, self._seldom)
-            )
-            info = topics.open_label_info(self, camera, self._voice, self._seldom)
-            self._label_infos.append(info)
+            self._open(camera)
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
@@ -97,7 +96,8 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._worker = Worker(len(self._streams), self._process)
         for index, stream in enumerate(self._streams):
             stream.activate()
-            self._subscribe(index, stream)
+            self._inputs += self._inputs_of(index, stream)
+        self._follow()
         result = super().on_activate(state)  # from here on publishers publish
         self._tell_classes()
         if not self._config.autostart:  # somebody else is in charge
@@ -118,6 +118,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         """Stop whatever runs and free everything."""
         self._stop()
         self._free()
+        self._finalized = True
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -135,8 +136,8 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._bond is not None:
             self._bond.shutdown()
             self._bond = None
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
+        for entry in self._inputs:
+            entry.close()
         self._inputs.clear()
         if self._worker is not None:
             for index, _ in self._worker.stop():
@@ -160,7 +161,15 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     # Topics
 
-    def _subscribe(self, index: int, stream: Stream) -> None:
+    def _open(self, camera: str) -> None:
+        transport = self._config.image_transport
+        self._streams.append(
+            topics.open_stream(self, camera, transport, self._voice, self._seldom)
+        )
+        info = topics.open_label_info(self, camera, self._voice, self._seldom)
+        self._label_infos.append(info)
+
+    def _inputs_of(self, index: int, stream: Stream) -> list[Input]:
         def on_image(msg: Any, number: int | None) -> None:
             waiting = stream.receive(msg, self._config, number)
             if waiting is None or self._worker is None:
@@ -169,7 +178,11 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
                 stream.counters.drop(counters.REPLACED)
 
         transport = self._config.image_transport
-        self._inputs += topics.subscribe(self, stream, transport, on_image, self._voice)
+        return topics.open_inputs(self, stream, transport, on_image, self._voice)
+
+    def _follow(self) -> None:
+        for entry in self._inputs:
+            entry.follow(self._config.image_reliability)
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
@@ -199,6 +212,13 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         for publisher in self._label_infos:
             publisher.publish(info)
 
+    def _tell_shared_memory(self) -> None:
+        if not topics.uses_fast_dds():
+            return
+        segments, free = shared_memory.own_segments_mb(), shared_memory.free_mb()
+        fine, text = shared_memory.report(os.environ, segments, free)
+        (self.get_logger().info if fine else self.get_logger().warning)(text)
+
     def _tell_start(self, pipeline: Pipeline) -> None:
         facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())
         cameras = ', '.join(f'{s.image_topic} with {s.info_topic}' for s in self._streams)
@@ -215,12 +235,20 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     def _report_health(self) -> None:
         self._seldom.open()
+        self._follow()
         worker = self._worker
         if worker is not None and not worker.alive:
             raise InferenceDiedError('the inference thread ended; its traceback is above')
-        state = 'active' if worker else 'inactive' if self._switcher else 'unconfigured'
+        state = self._state_now()
         facts = self._switcher.current.facts if self._switcher else {}
         self._reporter.report(self._streams, state, facts, self._complaint, self._voice.last_error)
+
+    def _state_now(self) -> str:
+        if self._finalized:
+            return health.FINALIZED
+        if self._worker is not None:
+            return health.ACTIVE
+        return health.INACTIVE if self._switcher else health.UNCONFIGURED
 
     def _survive_illegal_transitions(self) -> None:
         """Answer an illegal transition request with "no", where rclpy would raise out of spin.
@@ -272,6 +300,8 @@ def run(node: DepthNode) -> int:
             return 0
         node.get_logger().fatal('autostart failed; see the error above')
         return EXIT_FAILED
+    if not node.config.autostart:
+        node.get_logger().info(health.waits_for_manager(node.get_fully_qualified_name()))
     spin(node)
     return 0
 

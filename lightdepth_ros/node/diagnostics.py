@@ -6,29 +6,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSCompatibility,
-    ReliabilityPolicy,
-    qos_check_compatible,
-)
+from rclpy.qos import QoSCompatibility, ReliabilityPolicy, qos_check_compatible
 from std_msgs.msg import String
 
+from lightdepth_ros.node.inputs import offers_on
 from lightdepth_ros.stream.counters import FrameCounters
+from lightdepth_ros.stream.explain import explain_loss, explain_no_cloud, explain_silence
 from lightdepth_ros.stream.health import (
+    ACTIVE,
+    LOSS_WARNING,
     SILENT_S,
     Health,
-    Offer,
-    explain_silence,
     numbers,
     texts,
     verdict,
 )
+from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.stream import Stream
 
 
@@ -50,14 +47,6 @@ def to_stats(healths: Sequence[Health]) -> String:
     return String(data=json.dumps([numbers(health) for health in healths], allow_nan=False))
 
 
-def offers_on(node: Node, topic: str) -> list[Offer]:
-    """Return what is published on a topic."""
-    return [
-        Offer(info.node_name, info.topic_type, _qos_text(info.qos_profile))
-        for info in node.get_publishers_info_by_topic(topic)
-    ]
-
-
 def misfit_on(node: Node, topic: str) -> bool:
     """Return whether an endpoint of `node` and somebody else's on a topic do not fit, as far as
     the graph shows endpoints now."""
@@ -72,10 +61,29 @@ def misfit_on(node: Node, topic: str) -> bool:
     )
 
 
-def _qos_text(qos: Any) -> str:
-    reliable = qos.reliability == ReliabilityPolicy.RELIABLE
-    latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
-    return f'{"reliable" if reliable else "best effort"}{", transient local" if latched else ""}'
+def published_elsewhere(node: Node) -> dict[str, str]:
+    """Return topic -> message type of what other nodes publish; the first type of several."""
+    own = {
+        name
+        for name, _ in node.get_publisher_names_and_types_by_node(
+            node.get_name(), node.get_namespace()
+        )
+    }
+    return {
+        name: types[0]
+        for name, types in node.get_topic_names_and_types()
+        if name not in own and node.count_publishers(name)
+    }
+
+
+def asks_reliable(node: Node, topic: str) -> bool:
+    """Return whether a subscription of `node` on a topic is reliable."""
+    me = node.get_name(), node.get_namespace()
+    return any(
+        info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        for info in node.get_subscriptions_info_by_topic(topic)
+        if me == (info.node_name, info.node_namespace)
+    )
 
 
 class Reporter:
@@ -121,6 +129,7 @@ class Reporter:
     ) -> Health:
         self._forget_mismatches(stream)
         frames = stream.counters.snapshot(now_s)
+        subscribers = stream.subscribers()
         told = self._told.get(stream.name, {})
         self._told[stream.name] = frames.dropped
         return Health(
@@ -130,11 +139,13 @@ class Reporter:
             counters=frames,
             news={reason: n - told.get(reason, 0) for reason, n in frames.dropped.items()},
             calibration=stream.calibration.text,
-            subscribers=stream.subscribers(),
+            subscribers=subscribers,
             complaint=complaint,
             mismatches=dict(stream.mismatches),
-            silence=self._silence(stream, now_s) if state == 'active' else '',
+            silence=self._silence(stream, now_s) if state == ACTIVE else '',
             last_error=last_error,
+            loss=self._loss(stream, frames.lost_share),
+            no_cloud=_no_cloud(stream, subscribers),
         )
 
     def _forget_mismatches(self, stream: Stream) -> None:
@@ -157,4 +168,20 @@ class Reporter:
         topic = stream.image_topic
         offers = offers_on(self._node, topic)
         mismatch = stream.mismatches.get(topic, '')
-        return explain_silence(topic, stream.image_type, silent_s, offers, mismatch)
+        elsewhere = {} if offers else published_elsewhere(self._node)
+        return explain_silence(topic, stream.image_type, silent_s, offers, mismatch, elsewhere)
+
+    def _loss(self, stream: Stream, share: float) -> str:
+        if share < LOSS_WARNING:
+            return ''
+        topic = stream.image_topic
+        reliable = asks_reliable(self._node, topic)
+        return explain_loss(topic, share, offers_on(self._node, topic), reliable)
+
+
+def _no_cloud(stream: Stream, subscribers: Mapping[str, int]) -> str:
+    """Return why subscribed outputs that need a calibration stay empty; empty if they do not."""
+    wanted = [o.topic for o in OUTPUTS if o.needs_camera and subscribers[o.topic]]
+    if not (wanted and stream.uncalibrated):
+        return ''
+    return explain_no_cloud(wanted, stream.info_topic, stream.calibration.text)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy import get_rmw_implementation_identifier
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
@@ -19,21 +20,21 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header, String
 
 from lightdepth_ros.classes import SemanticClass
-from lightdepth_ros.stream.health import explain_mismatch
+from lightdepth_ros.node.inputs import Input, Topic
+from lightdepth_ros.stream.explain import explain_mismatch
 from lightdepth_ros.stream.messages import classes_to_label_info
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.stream import Stream
 from lightdepth_ros.stream.voice import Voice
 
 try:
-    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks
 except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks
 try:
     import vision_msgs.msg as vision_msgs
 except ImportError:  # not part of ros-base
@@ -54,10 +55,6 @@ INPUTS = {
     'compressed': ('/compressed', CompressedImage, 'sensor_msgs/msg/CompressedImage'),
 }
 """image_transport -> (suffix of the topic, message class, its name)."""
-NEWEST_ONLY = QoSProfile(
-    depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
-)
-"""Matches reliable and best effort cameras, and never queues."""
 RELIABLE = QoSProfile(
     depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
@@ -166,7 +163,7 @@ def open_stream(
     name = node.get_fully_qualified_name()
     return Stream(
         name=f'{name}: {camera}' if camera else name,
-        image_topic=node.resolve_topic_name(f'{prefix}image') + suffix,
+        image_topic=node.resolve_topic_name(f'{prefix}image').removesuffix(suffix) + suffix,
         image_type=image_type,
         info_topic=node.resolve_topic_name(f'{prefix}camera_info'),
         publishers=publishers,
@@ -195,6 +192,11 @@ def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
     return classes_to_label_info(classes, header, vision_msgs)
 
 
+def uses_fast_dds() -> bool:
+    """Return whether ROS speaks through Fast DDS, its default."""
+    return 'fastrtps' in get_rmw_implementation_identifier()
+
+
 def open_bond(node: LifecycleNode) -> Any:
     """Start the heartbeat by which Nav2's lifecycle manager sees that the node lives.
 
@@ -214,49 +216,29 @@ def open_bond(node: LifecycleNode) -> Any:
     return bond
 
 
-def subscribe(
+def open_inputs(
     node: LifecycleNode,
     stream: Stream,
     transport: str,
     on_image: Callable[[Any, int | None], None],
     voice: Voice,
-) -> list[Any]:
-    """Subscribe to a camera's image and camera_info; return the subscriptions.
+) -> list[Input]:
+    """Return a camera's inputs, image and camera_info; they subscribe with their first `follow`.
 
-    on_image: called with the message and its publisher's running number.
+    on_image: called with the message and its publisher's running number. Raises ConfigError for a
+    QoS override that is none.
     """
+    _, image_class, image_type = INPUTS[transport]
+    info_type = 'sensor_msgs/msg/CameraInfo'
+    update = stream.calibration.update
     topics = (
-        (INPUTS[transport][1], stream.image_topic, _numbered(on_image)),
-        (CameraInfo, stream.info_topic, stream.calibration.update),
+        Topic(stream.image_topic, image_class, image_type, on_image, tunable=True),
+        Topic(stream.info_topic, CameraInfo, info_type, lambda msg, _: update(msg), both=True),
     )
     return [
-        node.create_subscription(
-            message_type,
-            topic,
-            callback,
-            NEWEST_ONLY,
-            qos_overriding_options=OVERRIDABLE,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=_noting(topic, False, stream.mismatches, voice)
-            ),
-        )
-        for message_type, topic, callback in topics
+        Input(node, topic, _noting(topic.name, False, stream.mismatches, voice))
+        for topic in topics
     ]
-
-
-def _numbered(on_image: Callable[[Any, int | None], None]) -> Callable[..., None]:
-    """Return `on_image` as rclpy calls it; where rclpy tells no number, it gets None.
-
-    rclpy looks at how many arguments a callback takes, so there are two of them.
-    """
-
-    def with_facts(msg: Any, facts: Any) -> None:
-        on_image(msg, facts['publication_sequence_number'])
-
-    def without(msg: Any) -> None:
-        on_image(msg, None)
-
-    return with_facts if hasattr(Subscription, 'CallbackType') else without  # not in Humble
 
 
 def _open_publisher(

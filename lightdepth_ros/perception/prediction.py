@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.mount import Mount
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Prediction:
                 a factor
                 1.25 of the truth. None when it was not asked for.
     camera      intrinsics for the (h, w) grid; None for an uncalibrated camera.
+    mount       where the camera stood over level ground; None = not known.
     """
 
     depth_m: np.ndarray
     label_id: np.ndarray | None
     confidence: np.ndarray | None
     camera: Camera | None
+    mount: Mount | None = None
 
     def __post_init__(self) -> None:
         hw = self.depth_m.shape

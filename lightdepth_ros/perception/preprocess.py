@@ -35,15 +35,25 @@ class Prepared:
 
     batch    (1, H, W, 3) uint8 RGB; the buffer is overwritten by the next image.
     camera   intrinsics of the output grid (h, w); None = uncalibrated.
-    focal_px focal length in pixels of the network input; None = uncalibrated.
+    network  intrinsics of the network input (H, W); None = uncalibrated.
     unknown  (h, w) bool, True where the output pixel did not see the camera image (padding, or
              outside a lens's view); None = all seen.
     """
 
     batch: np.ndarray
     camera: Camera | None
-    focal_px: float | None
+    network: Camera | None
     unknown: np.ndarray | None
+
+    @property
+    def focal_px(self) -> float | None:
+        """Focal length in pixels of the network input; None = uncalibrated."""
+        return None if self.network is None else self.network.focal_px
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """(height, width) of the network input."""
+        return self.batch.shape[1], self.batch.shape[2]
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,7 @@ def _prepared(
     if network is None:
         return Prepared(batch, None, None, unknown)
     output = network.resized(width // stride, height // stride)
-    return Prepared(batch, output, network.focal_px, unknown)
+    return Prepared(batch, output, network, unknown)
 
 
 def check_rgb(rgb: np.ndarray) -> tuple[int, int]:

@@ -45,6 +45,7 @@ class Snapshot:
 
     not_delivered   images that the publisher numbered but that never came: lost by the middleware,
                     or overwritten by a newer one before the callback's turn. Not in `received`.
+    lost_share      share of the images of the last seconds that are not_delivered; 0 without any.
     latency_ms      50th and 99th percentile from the image callback to the last publish.
     age_ms          median age of the image (by its stamp) when its results were published; NaN
                     without frames.
@@ -56,6 +57,7 @@ class Snapshot:
     dropped: dict[str, int]
     in_work: int
     not_delivered: int
+    lost_share: float
     rate_in_hz: float
     rate_out_hz: float
     latency_ms: tuple[float, float]
@@ -73,7 +75,7 @@ class FrameCounters:
         self._dropped: Counter[str] = Counter()
         self._number: int | None = None
         self._not_delivered = 0
-        self._arrivals: deque[float] = deque(maxlen=WINDOW_FRAMES)
+        self._arrivals: deque[tuple[float, int]] = deque(maxlen=WINDOW_FRAMES)
         self._results: deque[tuple[float, float, float, float]] = deque(maxlen=WINDOW_FRAMES)
         self._last_arrival_s: float | None = None
 
@@ -85,13 +87,18 @@ class FrameCounters:
     def receive(self, now_s: float, number: int | None = None) -> None:
         """Count a frame in. number: its publisher's running number; None = not known."""
         with self._lock:
-            if number is not None:
-                gap = 0 if self._number is None else number - self._number - 1
-                self._not_delivered += gap if 0 < gap < MAX_GAP else 0
-                self._number = number
+            lost = self._lost_before(number)
+            self._not_delivered += lost
             self._received += 1
             self._last_arrival_s = now_s
-            self._arrivals.append(now_s)
+            self._arrivals.append((now_s, lost))
+
+    def _lost_before(self, number: int | None) -> int:
+        if number is None:
+            return 0
+        gap = 0 if self._number is None else number - self._number - 1
+        self._number = number
+        return gap if 0 < gap < MAX_GAP else 0
 
     def drop(self, reason: str) -> None:
         """Count a frame out that was not published; `reason` is a key of REASONS."""
@@ -110,7 +117,8 @@ class FrameCounters:
         """Return all counters as of one moment."""
         with self._lock:
             since_s = now_s - WINDOW_S
-            arrivals = sum(1 for t in self._arrivals if t > since_s)
+            lost = [n for t, n in self._arrivals if t > since_s]
+            arrivals = len(lost)
             recent = np.array([r for r in self._results if r[0] > since_s]).reshape(-1, 4)
             dropped = dict(self._dropped)
             in_work = self._received - self._published - sum(dropped.values())
@@ -124,6 +132,7 @@ class FrameCounters:
                 dropped=dropped,
                 in_work=in_work,
                 not_delivered=self._not_delivered,
+                lost_share=sum(lost) / (arrivals + sum(lost)) if lost else 0.0,
                 rate_in_hz=arrivals / WINDOW_S,
                 rate_out_hz=len(recent) / WINDOW_S,
                 latency_ms=(p50, p99),

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lightdepth_ros.engines.handover import BUILDING, REFUSED
+from lightdepth_ros.engines import BUILDING, REFUSED
 from lightdepth_ros.stream.counters import (
     BAD_CAMERA_INFO,
     BAD_IMAGE,
@@ -26,14 +26,24 @@ PREFIXES = {
     'qos_mismatches': 'QoS mismatch on ',
 }
 
-ASKED_FOR = {'reliability': 'reliable', 'durability': 'transient_local'}
-OFFERED = {'reliability': 'best_effort', 'durability': 'volatile'}
-"""What can be set here so that every subscriber, or every publisher, fits."""
+ACTIVE, INACTIVE = 'active', 'inactive'
+UNCONFIGURED, FINALIZED = 'unconfigured', 'finalized'
+"""Lifecycle states, as ROS names them."""
+NEXT_STEP = {
+    INACTIVE: 'Activate it: ros2 lifecycle set {node} activate',
+    UNCONFIGURED: 'Configure and activate it: ros2 lifecycle set {node} configure, then activate; '
+    'or start it with autostart true',
+    FINALIZED: 'It was shut down and stays so: end the process and start it again',
+}
 
 SILENT_S = 2.0
 """An image topic quiet for longer is reported."""
+LOSS_WARNING = 0.1
+"""A larger share of images lost on their way in is reported."""
 LOUD = (BAD_IMAGE, BAD_CAMERA_INFO, ENGINE_ERROR, NOT_CALIBRATED, WAITING_FOR_CAMERA_INFO)
 """Reasons of drops that somebody should do something about."""
+PASSING = (WAITING_FOR_CAMERA_INFO,)
+"""Those that end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Health:
     complaint    why the node as a whole does not work; empty if it does.
     mismatches   topics on which somebody's QoS does not fit ours -> explain_mismatch.
     silence      why no image comes; empty if one does.
+    loss         why images are lost on their way in; empty if few are.
+    no_cloud     why the clouds that somebody subscribes to stay empty; empty if they do not.
     """
 
     name: str
@@ -59,21 +71,24 @@ class Health:
     mismatches: Mapping[str, str]
     silence: str
     last_error: str
+    loss: str = ''
+    no_cloud: str = ''
 
 
 def verdict(health: Health) -> tuple[int, str]:
     """Return level and message of a stream: the worst thing that is going on."""
     note = health.model.get('engine_note', '')
     refused = health.model.get('engine') == REFUSED and note
-    broken = health.complaint or (health.state == 'active' and health.silence) or refused
+    broken = health.complaint or (health.state == ACTIVE and health.silence) or refused
     if broken:
         return ERROR, broken
-    if health.state != 'active':
-        return WARN, f'{health.state}: no image is processed'
+    if health.state != ACTIVE:
+        return WARN, explain_state(health.state, health.name)
     dropped = {reason: n for reason, n in health.news.items() if n and reason in LOUD}
     if dropped:
-        counts = ', '.join(f'{reason} {n}' for reason, n in dropped.items())
-        return WARN, f'frames dropped: {counts}. {health.last_error}'.strip()
+        return _of_drops(health, dropped)
+    if health.loss or health.no_cloud:
+        return WARN, health.loss or health.no_cloud
     if health.mismatches:
         return WARN, ' '.join(health.mismatches.values())
     if health.model.get('engine') == BUILDING:
@@ -81,6 +96,30 @@ def verdict(health: Health) -> tuple[int, str]:
     if not any(health.subscribers.values()):
         return OK, 'idle: nobody subscribes to an output'
     return OK, f'{health.counters.rate_out_hz:.1f} frames/s'
+
+
+def _of_drops(health: Health, dropped: Mapping[str, int]) -> tuple[int, str]:
+    """Return level and message where images were dropped for a reason of LOUD."""
+    counts = ', '.join(f'{reason} {n}' for reason, n in dropped.items())
+    why = health.no_cloud if set(dropped) == {NOT_CALIBRATED} else health.last_error
+    passing = all(reason in PASSING for reason in dropped)
+    if passing or health.counters.rate_out_hz > 0:
+        return WARN, f'frames dropped: {counts}. {why}'.strip()
+    return ERROR, f'no image can be used, nothing is published: {counts}. {why}'.strip()
+
+
+def waits_for_manager(node: str) -> str:
+    """Say that a node that does not start itself has come up."""
+    return (
+        f'autostart is false: waiting for a lifecycle manager. {explain_state(UNCONFIGURED, node)}'
+    )
+
+
+def explain_state(state: str, node: str) -> str:
+    """Say what a node that is not active waits for. node: full name of the node, or of a stream:
+    then ': ' and the camera follow."""
+    step = NEXT_STEP[state].format(node=node.partition(':')[0])
+    return f'{state}: no image is processed. {step}.'
 
 
 def numbers(health: Health) -> dict[str, Any]:
@@ -125,64 +164,3 @@ def texts(health: Health) -> dict[str, str]:
 def _or_none(value: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(value) else round(value, 3)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One publisher on a topic: its node, message type and QoS in words."""
-
-    node: str
-    message_type: str
-    qos: str
-
-
-def explain_mismatch(topic: str, policy: str, count: int, publishing: bool) -> str:
-    """Say whose QoS does not fit ours and what to set where.
-
-    policy: its name, as in `qos_overrides`. count: how often that was seen. publishing: we publish
-    the topic and somebody subscribes; else the other way round.
-    """
-    if publishing:
-        start = (
-            f'QoS does not fit on {topic}: a subscriber asks for a {policy} that this node does '
-            'not offer, and gets nothing'
-        )
-        entity, value = 'publisher', ASKED_FOR.get(policy)
-    else:
-        start = (
-            f'QoS does not fit on {topic}: this node asks for a {policy} that a publisher does '
-            'not offer, and gets nothing from it'
-        )
-        entity, value = 'subscription', OFFERED.get(policy)
-    seen = f' (seen {count} times)' if count > 1 else ''
-    here = f', or start this node with qos_overrides.{topic}.{entity}.{policy} {value}'
-    return f'{start}{seen}. Change {policy} there{here if value else ""}.'
-
-
-def explain_silence(
-    topic: str, message_type: str, silent_s: float, offers: Sequence[Offer], mismatch: str = ''
-) -> str:
-    """Say why no image of `message_type` comes on `topic`, where `offers` are made.
-
-    mismatch: what `explain_mismatch` said of the topic.
-    """
-    start = f'no image for {silent_s:.0f} s on {topic}: '
-    if not offers:
-        return (
-            f'{start}nobody publishes there. Start the camera driver, or remap: '
-            '--ros-args -r image:=/your/image/topic'
-        )
-    if mismatch:
-        return f'{start}{mismatch}'
-    right = [offer for offer in offers if offer.message_type == message_type]
-    if not right:
-        types = ', '.join(sorted({offer.message_type for offer in offers}))
-        return (
-            f'{start}{offers[0].node} publishes {types} there, not {message_type}. '
-            'Check the topic and image_transport.'
-        )
-    return (
-        f'{start}{right[0].node} is a publisher ({right[0].qos}) but sends nothing that '
-        'arrives. Check that the camera runs, that its QoS matches (qos_overrides), and that '
-        'large messages get through (config/fastdds.xml).'
-    )

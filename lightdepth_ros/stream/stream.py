@@ -83,6 +83,8 @@ class Stream:
         self._clouds: dict[str, CloudMessage] = {}
         self._seen: tuple[tuple[int, int], tuple[int, int]] | None = None
         self._active_since_s = time.perf_counter()
+        self.uncalibrated = False
+        """Whether the last image was used without a calibration."""
 
     @property
     def last_sign_s(self) -> float:
@@ -139,6 +141,7 @@ class Stream:
         rgb = image_to_rgb(waiting.msg)
         size_hw = (rgb.shape[0], rgb.shape[1])
         view = self.calibration.view(pipeline.config, size_hw)
+        self.uncalibrated = view is None
         if view is None:
             self._tell_uncalibrated()
             wanted = [output for output in wanted if not output.needs_camera]

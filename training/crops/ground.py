@@ -19,7 +19,7 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID, SKY, UNLABELLED, nav7_table
 from training.config import CANONICAL_FOCAL_PX
-from training.datasets.sample import Mount, Sample
+from training.datasets.sample import RoughMount, Sample
 
 ROAD = CLASS_ID['road']
 FLAT = [CLASS_ID[name] for name in ('road', 'sidewalk')]
@@ -65,7 +65,7 @@ def ground_m(rows_below: np.ndarray | float, height_m: float, focal_px: float) -
     return np.where(below > 0, focal_px * height_m / np.maximum(below, 1e-3), 0)
 
 
-def ground_depth(label_id: np.ndarray, mount: Mount, focal_px: float) -> np.ndarray:
+def ground_depth(label_id: np.ndarray, mount: RoughMount, focal_px: float) -> np.ndarray:
     """Return (H, W) float32 metres on road and sidewalk and on what stands there; 0 = no value.
 
     label_id: (H, W) uint8, Cityscapes train ids; 255 = unlabelled.
@@ -84,7 +84,7 @@ def ground_depth(label_id: np.ndarray, mount: Mount, focal_px: float) -> np.ndar
     return depth
 
 
-def horizon_row(label_id: np.ndarray, mount: Mount, focal_px: float) -> float:
+def horizon_row(label_id: np.ndarray, mount: RoughMount, focal_px: float) -> float:
     """Return the row of the horizon: the frame's own where its road tells, else the camera's."""
     height, width = label_id.shape
     usual = mount.horizon * height

@@ -14,17 +14,21 @@ import numpy as np
 from rich.progress import track
 from torch.utils.data import Dataset, Sampler
 
+from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.mount import MAP_STRIDE, Mount, ground_map, height_factor
 from training.config import TrainConfig
-from training.crops import augment, props, seam, sidestep, truth
+from training.crops import augment, pose, props, seam, sidestep, truth
 from training.crops import paste as pasting
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset as SampleSource
 from training.datasets.sample import Sample
 
-MAX_IN_MEMORY = 3000
+MAX_IN_MEMORY = 2000
 """Samples per source that are decoded into memory at the start (about 5 MB each for KITTI)."""
 STYLES_A_SOURCE = 64
+TWIN_ROOM_PX = 16
+"""Twins (two windows of one view) lie at most so many pixels apart: one cell of stride 16."""
 
 
 class CropStream(Dataset):
@@ -50,25 +54,31 @@ class CropStream(Dataset):
 
     def __getitem__(self, index: int) -> truth.Example:
         config = self.config
-        rng = np.random.default_rng([config.seed, index])
+        place = index % config.batch_size
+        twin = place < 2 * config.twin_pairs()
+        rng = np.random.default_rng([config.seed, index - place % 2 if twin else index])
         batch_rng = np.random.default_rng([config.seed, index // self.global_batch, 1])
         size = int(batch_rng.integers(len(self.crop_sizes)))
-        example = self.view(rng, size)
+        room = TWIN_ROOM_PX if twin else 0
+        example = self.view(rng, size, room)
         if rng.random() < config.seam:
-            example = seam.join(rng, example, self.view(rng, size))
+            example = seam.join(rng, example, self.view(rng, size, room))
         pasting.paste(rng, example, self.bank, config)
+        truth.finish(example, config)
         if rng.random() < config.restyle:
             style = self.styles[int(rng.integers(len(self.styles)))]
             example['image'] = augment.restyle(rng, example['image'], style)
         example['image'] = augment.photometric(rng, example['image'], config.photometric)
-        return example
+        shift = twin_shift(rng) if twin and place % 2 else (0, 0)
+        return ready(example, self.crop_sizes[size], shift)
 
-    def view(self, rng: np.random.Generator, size: int) -> truth.Example:
+    def view(self, rng: np.random.Generator, size: int, room: int = 0) -> truth.Example:
         """Draw a sample that fills the crop size of that number, and a view of it.
 
-        Now and then it is seen from further left or right.
+        Now and then it is seen from further left or right. room: pixels more, right and below.
         """
         config, hw = self.config, self.crop_sizes[size]
+        hw = (hw[0] + room, hw[1] + room)
         source = self.sources[self.names[rng.choice(len(self.names), p=self.shares[size])]]
         sample = source[int(rng.integers(len(source)))]
         focal = (config.focal_min_px, config.focal_max_px)
@@ -76,11 +86,47 @@ class CropStream(Dataset):
         view = augment.draw_view(
             rng, sample, hw, focal, config.rotation_deg, config.vertical_jitter, mirror
         )
+        camera, mount = pose.of_view(sample, view)
+        mount = pose.uncertain(rng, mount, config.mount_known, config.mount_noise_deg)
         if not config.sidestep_m or rng.random() < 0.5:
-            return truth.crop(sample, view, config)
-        wide = truth.crop(sample, sidestep.widened(view), config)
-        step_m = rng.uniform(-config.sidestep_m, config.sidestep_m)
-        return sidestep.narrowed(sidestep.sidestep(wide, step_m))
+            example = truth.crop(sample, view, config)
+        else:
+            wide = truth.crop(sample, sidestep.widened(view), config)
+            step_m = rng.uniform(-config.sidestep_m, config.sidestep_m)
+            example = sidestep.narrowed(sidestep.sidestep(wide, step_m))
+        example['factor'] = np.full(hw, height_factor(mount), np.float32)
+        example['ground'] = full_ground_map(camera, mount, hw)
+        return example
+
+
+def full_ground_map(camera: Camera | None, mount: Mount | None, hw: tuple[int, int]) -> np.ndarray:
+    """Return the ground map of a crop of any size at every pixel: (h, w, 4) float32.
+
+    It is cut and joined with the picture; `ready` reads it at the middles of its cells.
+    """
+    return ground_map(camera, mount, hw, stride=1)[0].transpose(1, 2, 0)
+
+
+def ready(example: truth.Example, hw: tuple[int, int], shift: tuple[int, int]) -> truth.Example:
+    """Cut the window of `hw` pixels at `shift` (rows, columns) and bring the ground map to cells.
+
+    Adds 'shift' (2,) float32.
+    """
+    window = np.s_[shift[0] : shift[0] + hw[0], shift[1] : shift[1] + hw[1]]
+    cut = {k: v[window] if isinstance(v, np.ndarray) else v for k, v in example.items()}
+    ground, half = np.asarray(cut['ground']), MAP_STRIDE // 2
+    four = [
+        ground[y::MAP_STRIDE, x::MAP_STRIDE] for y in (half - 1, half) for x in (half - 1, half)
+    ]
+    cut['ground'] = (sum(four) / np.float32(4)).transpose(2, 0, 1)
+    cut['shift'] = np.array(shift, np.float32)
+    return {k: np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for k, v in cut.items()}
+
+
+def twin_shift(rng: np.random.Generator) -> tuple[int, int]:
+    """Draw by how many pixels (rows, columns) the second twin's window lies aside."""
+    down, right = rng.integers(0, TWIN_ROOM_PX + 1, 2)
+    return int(down), int(right)
 
 
 def shares(sources: Mapping[str, Sequence[Sample]], config: TrainConfig) -> np.ndarray:

@@ -5,24 +5,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
-from lightdepth_ros.classes import CLASS_ID, NAV7_ID, SKY, UNLABELLED
+from lightdepth_ros.classes import CLASS_ID, NAV7_ID, SKY, UNLABELLED, nav7_table
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.crops.augment import View, warp
 from training.crops.ground import with_ground
+from training.crops.pose import with_pose
 from training.datasets.sample import Sample
-from training.labels.compensate import hidden_returns
 from training.labels.local_correction import correct_locally
 
 Example = dict[str, np.ndarray | bool]
 """One training example, see `crop`."""
-SKY_CANONICAL_M = 160.0
-"""What sky is learnt as: 80 m seen with the shortest focal length of training (300 px), so that no
-surface within range is learnt as farther than the sky. (The paper sets sky to 80 m.)"""
+SKY_CANONICAL_M = 320.0
+"""What sky is learnt as: 50 m from a camera 0.5 m high at a focal length of 300 px. Nothing is
+learnt as farther than that. (The paper sets sky to 80 m.)"""
+NEAR_CANONICAL_M, NEAR_GAIN = 6.0, np.float32(2.5)
+"""Nearer than this a robot must know depth well, and few pixels show it."""
+THING_PX = 4000.0
+THING_GAIN = 4.0
+"""A thing of fewer pixels than THING_PX counts more, by the square root, up to THING_GAIN."""
 TEACHER_ABS_REL_LIMIT = 0.2
 SPARSE_SHARE = 0.2
+CLEARLY = 0.6
+"""A class is clearly the likelier of two with this share of their chance."""
 PERSON = NAV7_ID['person']
+THINGS = [NAV7_ID[name] for name in ('person', 'vehicle', 'roadside_object')]
 TWO_WHEELS = [CLASS_ID[name] for name in ('motorcycle', 'bicycle')]
 
 
@@ -32,10 +42,12 @@ def clean(sample: Sample, depth_truth: str) -> Sample:
     Sparse sensor depth (under a fifth of the pixels) loses the returns that the camera cannot see,
     and a teacher that is off by more than 20 % on average on the frame's own sensor points is not
     used there. With depth_truth 'compensated' the other teachers are bent to those points first.
-    Labels agree with what people drew (`with_whole_riders`). A frame without any depth gets that
-    of level ground, if its camera's mount is known (training.crops.ground).
+    Labels agree with what people drew (`with_whole_riders`), and unsure ones take the teacher's
+    likelier class (`with_likelier_labels`). A frame without any depth gets that
+    of level ground, if its camera's mount is known (training.crops.ground). Its pose over the
+    ground is fitted where nobody says it (training.crops.pose).
     """
-    sample = with_ground(with_whole_riders(sample))
+    sample = with_ground(with_pose(with_likelier_labels(with_whole_riders(sample))))
     depth, teacher, camera = sample.depth_m, sample.teacher_depth_m, sample.camera
     if depth is None:
         return sample
@@ -58,6 +70,20 @@ def with_whole_riders(sample: Sample) -> Sample:
         return sample
     ridden = (sample.nav7_id == PERSON) & np.isin(sample.label_id, TWO_WHEELS)
     return replace(sample, label_id=np.where(ridden, np.uint8(CLASS_ID['rider']), sample.label_id))
+
+
+def with_likelier_labels(sample: Sample) -> Sample:
+    """Label pixels that a teacher left open, where one class is clearly likelier than the next.
+
+    A teacher's label needs most of the chance of all classes; its two likeliest ones, which are
+    kept beside it (Sample.soft_label), tell more: mostly about poles, signs, fences and edges.
+    """
+    soft, label = sample.soft_label, sample.label_id
+    if soft is None or label is None or sample.nav7_id is not None:
+        return sample
+    full = cv2.resize(soft, label.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    clear = (full[..., 0] != UNLABELLED) & (full[..., 2] >= CLEARLY * 255)
+    return replace(sample, label_id=np.where((label == UNLABELLED) & clear, full[..., 0], label))
 
 
 def trustworthy(teacher_m: np.ndarray, sensor_m: np.ndarray) -> bool:
@@ -130,3 +156,35 @@ def crop(sample: Sample, view: View, config: TrainConfig) -> Example:
         'label': label,
         'unscaled': has_depth and view.focal_px == 0,
     }
+
+
+def finish(example: Example, config: TrainConfig) -> None:
+    """Bring depth to the canonical camera height where the mount is told, and set weights.
+
+    In place, when everything has been put into the picture. 'factor' (h, w) float32, the camera's
+    height over the canonical one (1 = not told), is taken out of the example. Then nothing is
+    farther than the sky, and things of few pixels and near ones count more (`emphasis`).
+    """
+    depth, factor = np.asarray(example['depth']), np.asarray(example.pop('factor'))
+    sky = depth >= SKY_CANONICAL_M
+    weight = np.asarray(example['weight'])
+    if config.standing:
+        gain = 1 + config.standing * (emphasis(np.asarray(example['label']), depth) - 1)
+        example['weight'] = weight * np.where(sky, np.float32(1), gain).astype(np.float32)
+    scaled = np.where(sky, np.float32(SKY_CANONICAL_M), depth / factor)
+    example['depth'] = np.minimum(scaled, np.float32(SKY_CANONICAL_M)).astype(np.float32)
+
+
+def emphasis(label: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Return (h, w) float32, 1 or more: how much each pixel's depth counts.
+
+    label (h, w) uint8 train ids; depth (h, w) canonical metres. An image's loss is a mean over
+    its pixels; without this a wall decides it, and a post in front of it does not show.
+    """
+    things = np.isin(nav7_table()[label], THINGS).astype(np.uint8)
+    count, component = cv2.connectedComponents(things, connectivity=4)
+    area = np.bincount(component.ravel(), minlength=count)
+    gain = np.clip(np.sqrt(THING_PX / np.maximum(area, 1)), 1, THING_GAIN).astype(np.float32)
+    gain[0] = 1
+    near = (depth > 0) & (depth < NEAR_CANONICAL_M)
+    return np.maximum(gain[component], np.where(near, NEAR_GAIN, np.float32(1)))

@@ -15,7 +15,7 @@ from lightdepth_ros.classes import UNLABELLED
 from training.datasets import files
 from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
-from training.datasets.sample import GUESSED_HEIGHT_M, Mount
+from training.datasets.sample import GUESSED_HEIGHT_M, RoughMount
 
 TREE = """  <data>/camvid/train/{image/*.jpg, label/*.png, label19/*.png}
   <data>/camvid/val/{image/*.jpg, label/*.png}"""
@@ -23,7 +23,7 @@ TREE = """  <data>/camvid/train/{image/*.jpg, label/*.png, label19/*.png}
 TO_NAV7 = {3: 0, 4: 1, 9: 2, 10: 2, 8: 3, 2: 4, 6: 4, 7: 4, 1: 5, 5: 5, 0: 6, 11: UNLABELLED}
 """CamVid id -> nav7 id. CamVid: 0 Sky 1 Building 2 Pole 3 Road 4 Pavement 5 Tree 6 SignSymbol
 7 Fence 8 Car 9 Pedestrian 10 Bicyclist 11 void."""
-MOUNT = Mount(horizon=0.495, height_m=GUESSED_HEIGHT_M)
+MOUNT = RoughMount(horizon=0.495, height_m=GUESSED_HEIGHT_M)
 """The horizon was read off the pictures."""
 SEQUENCE_ASIDE = '0006R0'
 """The drive that training may leave out, so that labels are scored on streets it never saw. File

@@ -16,7 +16,7 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from training.datasets.files import read_rgb, read_soft_label
-from training.datasets.sample import Dataset, Mount, Sample
+from training.datasets.sample import Dataset, RoughMount, Sample
 
 Reader = Callable[[tuple[int, int]], np.ndarray]
 """Reads one truth map; it is told the camera image's (height, width) and returns that size."""
@@ -50,7 +50,7 @@ class Frame:
     right: Path | None = None
     baseline_m: float | None = None
     size_hw: tuple[int, int] | None = None
-    mount: Mount | None = None
+    mount: RoughMount | None = None
     resize_hw: tuple[int, int] | None = None
     soft_label: Path | None = None
     height_m: float | None = None

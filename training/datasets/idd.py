@@ -16,12 +16,12 @@ from lightdepth_ros.errors import DataError
 from training.datasets import files
 from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
-from training.datasets.sample import GUESSED_HEIGHT_M, Mount
+from training.datasets.sample import GUESSED_HEIGHT_M, RoughMount
 
 TREE = '  <data>/idd_lite/train/{image/*.jpg, label/*.png, label19/*.png}'
 
 SQUARE_PIXELS_HW = (227, 404)
-MOUNT = Mount(horizon=0.46, height_m=GUESSED_HEIGHT_M)
+MOUNT = RoughMount(horizon=0.46, height_m=GUESSED_HEIGHT_M)
 """The horizon was read off the pictures."""
 SEQUENCES_TOGETHER, TENS, TEN_ASIDE = 10, 8, 3
 

@@ -15,7 +15,7 @@ from training.datasets.frames import Frame, Frames
 from training.datasets.kitti_calib import CAMERA_HEIGHT_M
 from training.datasets.manifest import open_manifest
 from training.datasets.nuscenes_front import HEIGHT_M as NUSCENES_HEIGHT_M
-from training.datasets.sample import Mount
+from training.datasets.sample import RoughMount
 
 TREE = """  <data>/more/manifest.csv     id, split, image, depth, label, place ...
   <data>/more/image/*.jpg      and the other files that its rows name
@@ -36,7 +36,7 @@ ASIDE = {
 """Beginnings of the places kept aside. One scene, of n015-2018-07-24, is in both splits: it is to
 learn from in both. So is the only night."""
 
-NUSCENES_MOUNT = Mount(horizon=0.51, height_m=NUSCENES_HEIGHT_M)
+NUSCENES_MOUNT = RoughMount(horizon=0.51, height_m=NUSCENES_HEIGHT_M)
 """The horizon was read off the pictures. They show more of the road than nuscenes-front does."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from training.datasets import files
 from training.datasets.folders import list_images, sister
 from training.datasets.frames import Frame, Frames
-from training.datasets.sample import Mount
+from training.datasets.sample import RoughMount
 
 TREE = '  <data>/nuscenes_front/{image/*.jpg, teacher_label/*.png, teacher_soft/*.png}'
 
@@ -21,7 +21,7 @@ SIZE_HW = (450, 800)
 FOCAL_PX = 633.0
 HEIGHT_M = 1.51
 """nuScenes' own calibration of the front camera."""
-MOUNT = Mount(horizon=0.444, height_m=HEIGHT_M)
+MOUNT = RoughMount(horizon=0.444, height_m=HEIGHT_M)
 """The horizon was read off the pictures."""
 INTRINSICS = (FOCAL_PX, FOCAL_PX, (SIZE_HW[1] - 1) / 2, (SIZE_HW[0] - 1) / 2)
 

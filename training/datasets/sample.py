@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount as CameraMount
+from lightdepth_ros.mount import Mount
 
 GUESSED_HEIGHT_M = 1.65
 """Height of a car's camera that nobody has measured: KITTI's, so that a guess never argues with
@@ -17,7 +17,7 @@ the scale that KITTI's lidar teaches."""
 
 
 @dataclass(frozen=True)
-class Mount:
+class RoughMount:
     """How a camera without depth truth is mounted, roughly: see training.crops.ground.
 
     horizon: row of the level horizon, as a share of the image height. height_m: above the ground.
@@ -45,14 +45,14 @@ class Sample:
     nav7_id        (H, W) uint8, coarse class truth (lightdepth_ros.classes.NAV7_NAMES); 255 =
                    unlabelled. Filled where a data set has human coarse labels (CamVid, IDD), whose
                    fine `label_id` may be a teacher's guess or missing. None = no coarse truth.
-    mount          how the camera is mounted, where that is known, or None.
+    mount          how the camera is mounted, roughly, or None.
     pose           exact or fitted pose of the camera over the ground; None = unknown.
     trust          factor on the weight of everything this sample says about depth.
     soft_label     (h, w, 3) uint8, a teacher's two likeliest classes at a size of its own (usually
                    a quarter of the image's): id of the first, id of the second, and the first's
                    share 255 * p1 / (p1 + p2). All three 255 = no value. None = no soft labels.
     height_m       height of the camera over the ground in metres, where the makers of the data
-                   set say it, or None. A guessed or fitted height belongs into `mount`.
+                   set say it, or None. A guessed or fitted height belongs in `mount` or `pose`.
     """
 
     rgb: np.ndarray
@@ -64,8 +64,8 @@ class Sample:
     right_rgb: np.ndarray | None = None
     baseline_m: float | None = None
     nav7_id: np.ndarray | None = None
-    mount: Mount | None = None
-    pose: CameraMount | None = None
+    mount: RoughMount | None = None
+    pose: Mount | None = None
     trust: float = 1.0
     soft_label: np.ndarray | None = None
     height_m: float | None = None

@@ -20,6 +20,10 @@ from training.students import STUDENTS
 from training.students.interface import EXITS, ScaleOutput
 
 DRIVABLE = NAV7_ID['drivable']
+NEAR_M = 5.0
+"""Nearer than this a robot brakes: an error of its own in validation."""
+TWIN_EXITS = ('L', 'M')
+"""Where twins must agree: on the coarse exits' grids a shift of some pixels is no whole cell."""
 MEAN_RGB = (123.7, 116.3, 103.5)
 STD_RGB = (58.4, 57.1, 57.4)
 """Input normalisation, in grey levels (the usual ImageNet statistics)."""
@@ -90,9 +94,9 @@ class Distillation(lightning.LightningModule):
             self.student.eval()
         return self
 
-    def forward(self, image: torch.Tensor) -> list[ScaleOutput]:
-        """(N, H, W, 3) uint8 -> outputs of the kept exits, XS first."""
-        outputs: list[ScaleOutput] = self.student(normalise(image))
+    def forward(self, image: torch.Tensor, ground: torch.Tensor) -> list[ScaleOutput]:
+        """(N, H, W, 3) uint8, (N, 4, H / 16, W / 16) -> outputs of the kept exits, XS first."""
+        outputs: list[ScaleOutput] = self.student(normalise(image), ground)
         return outputs
 
     def objective(
@@ -108,12 +112,20 @@ class Distillation(lightning.LightningModule):
             'jaccard': config.delta,
         }  # fmt: skip
         total, named = torch.zeros((), device=g.device), {}
-        for name, out, truth in zip(EXITS, self(batch['image']), truths, strict=True):
+        outputs = self(batch['image'], batch['ground'])
+        for name, out, truth in zip(EXITS, outputs, truths, strict=True):
             parts = scale_losses(
                 out, truth, batch['unscaled'], config, self.class_weight, self.coarse
             )
             total = total + sum(factors[k] * v for k, v in parts.items())
             named |= {f'{k}_{name}': v.detach() for k, v in parts.items()}
+        pairs = config.twin_pairs()
+        for name in TWIN_EXITS if pairs else ():
+            depth, label = losses.twin_losses(
+                outputs[EXITS.index(name)], batch['shift'], pairs, EXIT_STRIDE[name]
+            )
+            total = total + config.twin_weight * (config.alpha * depth + config.beta * label)
+            named |= {f'twin_depth_{name}': depth.detach(), f'twin_label_{name}': label.detach()}
         return total, named
 
     def training_step(self, batch: dict[str, torch.Tensor], _index: int) -> torch.Tensor:
@@ -125,25 +137,40 @@ class Distillation(lightning.LightningModule):
     def validation_step(
         self, batch: dict[str, torch.Tensor], _index: int, dataloader_idx: int = 0
     ) -> None:
-        """Collect errors of the finest exit on one whole frame (batch of one)."""
-        out = self(batch['image'])[-1]
+        """Collect errors of the finest exit on one whole frame (batch of one).
+
+        The first data set's depth is val/abs_rel and its like, with the mount unknown; another's
+        bears its name; with the mount told, 'mounted_' stands before.
+        """
+        out = self(batch['image'], batch['ground'])[-1]
         if 'depth' in batch:
+            prefix = '' if not dataloader_idx else f'{self._validation_name(dataloader_idx)}_'
             metres = losses.inverse_log_map(out.g.float()) * batch['focal_px'].float()
-            self._collect_depth(metres / CANONICAL_FOCAL_PX, batch['depth'])
+            self._collect_depth(prefix, metres / CANONICAL_FOCAL_PX, batch['depth'])
+            if 'mounted' in batch:
+                told = self(batch['image'], batch['mounted'])[-1]
+                metres = losses.inverse_log_map(told.g.float()) * batch['focal_px'].float()
+                metres = metres * batch['factor'].float() / CANONICAL_FOCAL_PX
+                self._collect_depth(f'{prefix}mounted_', metres, batch['depth'])
         if 'nav7' in batch:
             self._collect_labels(out.logits, batch['nav7'])
             self._collect_ground(losses.inverse_log_map(out.g.float()), batch['nav7'])
 
-    def _collect_depth(self, depth_m: torch.Tensor, truth_m: torch.Tensor) -> None:
+    def _validation_name(self, index: int) -> str:
+        return self.config.validation.split(',')[index].strip().partition('@')[0]
+
+    def _collect_depth(self, prefix: str, depth_m: torch.Tensor, truth_m: torch.Tensor) -> None:
         size = truth_m.shape[-2:]
         full = nn.functional.interpolate(torch.log(depth_m), size=size, mode='bilinear')
         known = (truth_m > 0) & (truth_m <= 80)
         pred, truth = torch.exp(full[:, 0])[known].clamp(1e-3, 80), truth_m[known]
         ratio = torch.maximum(pred / truth, truth / pred)
-        row = torch.stack([((pred - truth).abs() / truth).mean(),
-                           ((pred - truth) ** 2).mean().sqrt(),
-                           (ratio < 1.25).float().mean()])  # fmt: skip
-        self.validation.setdefault('depth', []).append(row)
+        error, near = (pred - truth).abs() / truth, truth < NEAR_M
+        row = torch.stack([
+            error.mean(), ((pred - truth) ** 2).mean().sqrt(), (ratio < 1.25).float().mean(),
+            error[near].mean() if near.any() else error.new_tensor(math.nan),
+        ])  # fmt: skip
+        self.validation.setdefault(f'depth {prefix}', []).append(row)
 
     def _collect_ground(self, depth_m: torch.Tensor, truth: torch.Tensor) -> None:
         """Collect how far the road is from level ground; needs no scale and no calibration."""
@@ -163,12 +190,15 @@ class Distillation(lightning.LightningModule):
         self.validation.setdefault('nav7', []).append(torch.bincount(pair, minlength=49))
 
     def on_validation_epoch_end(self) -> None:
-        if rows := self.validation.pop('depth', None):
-            mean = torch.stack(rows).mean(0)
-            names = ('abs_rel', 'rmse', 'delta1')
+        for key in [key for key in self.validation if key.startswith('depth ')]:
+            mean = torch.stack(self.validation.pop(key)).nanmean(0)
+            prefix, names = (
+                key.removeprefix('depth '),
+                ('abs_rel', 'rmse', 'delta1', 'near_abs_rel'),
+            )
             self.log_dict(
-                {f'val/{k}': v for k, v in zip(names, mean, strict=True)}, prog_bar=True,
-                sync_dist=True,
+                {f'val/{prefix}{k}': v for k, v in zip(names, mean, strict=True)},
+                prog_bar=not prefix, sync_dist=True,
             )  # fmt: skip
         if rows := self.validation.pop('nav7', None):
             matrix = torch.stack(rows).sum(0).view(7, 7).float()

@@ -23,6 +23,7 @@ from torch import nn
 
 from lightdepth_ros.contract import MODELS_DIR, load_contract, model_name
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.mount import MAP_CHANNELS
 from training.config import CANONICAL_FOCAL_PX
 from training.model.distill import STD_RGB, normalise
 from training.students.interface import EXITS
@@ -98,17 +99,22 @@ def layers(student: nn.Module) -> list[Layer]:
     convs = [m for m in names if isinstance(m, nn.Conv2d | BranchedConv)]
     hooks = [m.register_forward_pre_hook(note) for m in convs]
     with torch.no_grad():
-        student.eval()(torch.zeros(1, 3, 64, 64))
+        student.eval()(torch.zeros(1, 3, 64, 64), torch.zeros(1, MAP_CHANNELS, 4, 4))
     for hook in hooks:
         hook.remove()
     return order
 
 
-def of_exit(order: list[Layer], exit_name: str) -> list[Layer]:
-    """Return the layers that the file of one exit holds: no finer stage, no coarser head."""
+def of_exit(order: list[Layer], exit_name: str, ground: bool = True) -> list[Layer]:
+    """Return the layers that the file of one exit holds: no finer stage, no coarser head.
+
+    ground: False for a file from before students were told where the ground is.
+    """
     last = EXITS.index(exit_name)
 
     def kept(name: str) -> bool:
+        if name.startswith('ground.'):
+            return ground
         if not name.startswith('stages.'):
             return True
         stage = int(name.split('.')[1])
@@ -136,13 +142,15 @@ def folded(path: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 def load(student: nn.Module, folder: Path, name: str) -> None:
     """Give `student`, a fresh one in training form, the weights of the exported files.
 
-    In evaluation it then computes what the files compute. name: `plain` or `paper`. The finest
-    exit is read last, so what the files share is its.
+    In evaluation it then computes what the files compute (files without the ground map: whatever
+    the map says). name: `plain` or `paper`. The finest exit is read last, so what the files share
+    is its.
     """
     order = layers(student)
     for exit_name in EXITS:
         path = folder / f'{model_name(name, exit_name)}.onnx'
-        wanted, found = of_exit(order, exit_name), list(folded(path))
+        wanted = of_exit(order, exit_name, takes_ground(path))
+        found = list(folded(path))
         shapes = [tuple(weight.shape) for weight, _ in found]
         if shapes != [shape_of(layer.conv) for layer in wanted]:
             raise ConfigError(f'--init: {path} is not a {name} student of this version')
@@ -150,6 +158,11 @@ def load(student: nn.Module, folder: Path, name: str) -> None:
             if layer is order[0]:  # export divides by the input's standard deviation in here
                 weight = weight * torch.tensor(STD_RGB)[:, None, None]
             unfold(layer, weight, bias)
+
+
+def takes_ground(path: Path) -> bool:
+    """Tell whether an exported file has the ground map among its inputs."""
+    return 'ground' in {item.name for item in onnx.load(str(path)).graph.input}
 
 
 def shape_of(conv: nn.Conv2d | BranchedConv) -> tuple[int, ...]:
@@ -186,11 +199,12 @@ def set_kernel(conv: nn.Conv2d | BranchedConv, weight: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def calibrate(student: nn.Module, images: Iterable[torch.Tensor]) -> None:
-    """Set every batch norm's statistics to those of `images`, changing no output in evaluation.
+def calibrate(student: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Set every batch norm's statistics to those of `batches`, changing no output in evaluation.
 
-    images: batches (N, H, W, 3) uint8. Each kernel is brought to the usual size of a trained one
-    as well, which its batch norm undoes: folded ones are smaller, and Adam would tear at them.
+    batches: images (N, H, W, 3) uint8 with their ground maps (N, 4, H / 16, W / 16). Each kernel
+    is brought to the usual size of a trained one as well, which its batch norm undoes: folded
+    ones are smaller, and Adam would tear at them.
     """
     order = [layer for layer in layers(student) if layer.norm is not None]
     sums: dict[nn.Module, torch.Tensor] = {}
@@ -202,8 +216,8 @@ def calibrate(student: nn.Module, images: Iterable[torch.Tensor]) -> None:
 
     hooks = [layer.norm.register_forward_pre_hook(measure) for layer in order if layer.norm]
     student.eval()
-    for batch in images:
-        student(normalise(batch))
+    for images, ground in batches:
+        student(normalise(images), ground)
     for hook in hooks:
         hook.remove()
     for layer in order:

@@ -14,6 +14,8 @@ import torch
 from torch import distributed as dist
 from torch.nn import functional as F
 
+from training.students.interface import ScaleOutput
+
 NEAR_M, FAR_M = 4.0, 80.0
 """The paper's m and M: G(4 m) = 0, G(80 m) = 80; below 4 m G is negative."""
 FULL_WEIGHT = 0.2
@@ -130,6 +132,31 @@ def confidence_loss(
     error = (pred_g.detach() - truth_g).abs() / _SLOPE
     nll = log_scale + error * torch.exp(-log_scale)
     return image_mean(torch.where(weight > 0, nll, torch.zeros_like(nll)), weight)
+
+
+def twin_losses(
+    out: ScaleOutput, shift: torch.Tensor, pairs: int, stride: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How much the first `pairs` pairs of a batch disagree where both see the same (ours).
+
+    The second of each pair sees the first one's picture `shift` (rows, columns) pixels further:
+    shift (N, 2) float. Returns the mean absolute difference of depth in G's space, and half the
+    mean sum of differences of the classes' shares. (Why networks with strides need it: Zhang,
+    "Making convolutional networks shift-invariant again", ICML 2019.)
+    """
+    shares = out.logits.float().softmax(1)
+    both = torch.cat([out.g.float(), shares, torch.ones_like(out.g, dtype=torch.float32)], 1)
+    first, second = both[0 : 2 * pairs : 2], both[1 : 2 * pairs : 2]
+    height, width = first.shape[-2:]
+    step = shift[1 : 2 * pairs : 2] / stride * 2 / shift.new_tensor([height, width])
+    theta = torch.eye(2, 3, device=shift.device).repeat(pairs, 1, 1)
+    theta[:, 0, 2], theta[:, 1, 2] = step[:, 1], step[:, 0]
+    grid = F.affine_grid(theta, [pairs, 1, height, width], align_corners=False)
+    moved = F.grid_sample(first, grid, align_corners=False)
+    seen = (moved[:, -1:] > 0.999).float()
+    total = seen.sum().clamp_min(1)
+    apart = (moved - second).abs() * seen
+    return apart[:, 0].sum() / total, apart[:, 1:-1].sum() / 2 / total
 
 
 class Truth(NamedTuple):

@@ -9,6 +9,7 @@ sums. The two differ where images have different numbers of truth points, so eac
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -55,6 +56,11 @@ class DepthSums:
         return DepthSums(
             *(getattr(self, f.name) + getattr(other, f.name) for f in fields(DepthSums))
         )
+
+    @property
+    def bias(self) -> float:
+        """exp(mean ln(prediction / truth)) - 1: 0.1 = ten percent too far; NaN for no pixel."""
+        return math.exp(self.log / self.count) - 1 if self.count else float('nan')
 
     def metrics(self) -> dict[str, float]:
         """Return every DEPTH_METRICS value; all NaN when no pixel was compared.

@@ -30,7 +30,7 @@ class Protocol:
     crop             part of the image that counts: 'none', 'eigen' or 'garg' (see crop_window).
     average          'image' or 'pixel': which mean is the protocol's headline; both are reported.
     median_scaling   multiply each prediction by median(truth) / median(prediction) first. It
-                     hides the metric error, so no protocol here turns it on by itself.
+                     hides the metric error, so only the protocol named after it turns it on.
     annotated_only   only frames whose truth is dense, as KITTI's accumulated ("annotated") depth
                      is; see is_accumulated.
     """
@@ -78,6 +78,11 @@ PROTOCOLS = {
             "KITTI's accumulated depth (Uhrig et al. 2017), no crop",
             min_m=SMALLEST_M,
             annotated_only=True,
+        ),
+        Protocol(
+            'median',
+            "as raw, each frame scaled by its truth's median: the shape of depth, not its metres",
+            median_scaling=True,
         ),
         Protocol(
             'paper',

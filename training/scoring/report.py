@@ -14,6 +14,15 @@ METRIC_HEADS = {
 }  # fmt: skip
 
 
+WAYS = {
+    'node': 'Frames as the node takes them where nobody sets anything',
+    'predict': 'Frames as `lightdepth predict` takes them where nobody sets anything',
+    'one-pass': 'Whole frames by one pass',
+    'three-tiles': 'Whole frames by three 3:2 tiles, overlaps averaged',
+}
+"""The ways of training.scoring.fullframe.WIDE_FORMS in words."""
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table with padded cells, so that it reads well as plain text too."""
     widths = [max(len(line[k]) for line in [head, *rows]) for k in range(len(head))]
@@ -37,11 +46,21 @@ def percent(value: float) -> str:
     return '-' if math.isnan(value) else f'{100 * value:.1f} %'
 
 
+def signed(value: float) -> str:
+    """Format a change as percent with its sign; no value is -."""
+    return '-' if math.isnan(value) else f'{100 * value:+.0f} %'
+
+
+def group_of(result: Result) -> tuple[str, ...]:
+    """Return what the results of one table have in common."""
+    return result['data'], result['wide'], result.get('mount', 'unknown')
+
+
 def markdown(results: Sequence[Result]) -> str:
     """Return every table that the results have, one group per data set."""
     blocks = []
-    for data in dict.fromkeys(r['data'] for r in results):
-        group = [r for r in results if r['data'] == data]
+    for key in dict.fromkeys(map(group_of, results)):
+        group = [r for r in results if group_of(r) == key]
         blocks.append(heading(group[0]))
         blocks += [text for section in SECTIONS if (text := section(group))]
     return '\n\n'.join(blocks) + '\n'
@@ -50,10 +69,12 @@ def markdown(results: Sequence[Result]) -> str:
 def heading(result: Result) -> str:
     """Return the data set, its frames, the way of running and the protocol."""
     height, width = result['input_hw']
-    wide = 'one pass' if result['wide'] == 'one-pass' else 'three 3:2 tiles, overlaps averaged'
+    mount = result.get('mount', 'unknown')
+    ways = ' = '.join(result.get('same', [result['wide']]))
     lines = [
-        f'## {result["data"]}, {len(result["frames"])} frames',
-        f'Whole frames by {wide}; network input {width}x{height} (W x H), {result["backend"]}.',
+        f'## {result["data"]}, {len(result["frames"])} frames, {ways}, mount {mount}',
+        f'{WAYS[result["wide"]]}, fit {result["fit"]}; network input {width}x{height} (W x H), '
+        f'{result["backend"]}.',
     ]
     if 'depth' in result:
         lines.append(
@@ -72,17 +93,93 @@ def depth_table(group: Sequence[Result]) -> str:
 
 
 def distance_table(group: Sequence[Result]) -> str:
-    """Return abs_rel and RMSE by true distance, over all pixels thrown together."""
+    """Return abs_rel, RMSE and bias by true distance, over all pixels thrown together."""
     kept = [r for r in group if 'by_distance' in r]
     if not kept:
         return ''
     bands = kept[0]['by_distance']
-    head = ['abs_rel / RMSE m at', *(f'{b["from_m"]:g}-{b["to_m"]:g} m' for b in bands)]
+    head = ['abs_rel / RMSE m / bias at', *(f'{b["from_m"]:g}-{b["to_m"]:g} m' for b in bands)]
     rows = [
-        [r['model'], *(f'{b["abs_rel"]:.3f} / {b["rmse"]:.2f}' for b in r['by_distance'])]
+        [
+            r['model'],
+            *(
+                f'{number(b["abs_rel"])} / {number(b["rmse"], "rmse")} / {signed(b["bias"])}'
+                for b in r['by_distance']
+            ),
+        ]
         for r in kept
     ]
     return table(head, rows)
+
+
+def third_table(group: Sequence[Result]) -> str:
+    """Return abs_rel and bias by third of the picture's width."""
+    kept = [r for r in group if 'by_third' in r]
+    rows = [[r['model'], *map(error_and_bias, r['by_third'].values())] for r in kept]
+    return table(['abs_rel / bias, third', *kept[0]['by_third']], rows) if rows else ''
+
+
+def class_table(group: Sequence[Result]) -> str:
+    """Return abs_rel, bias and points by class, one class a row, one model a column."""
+    kept = [r for r in group if r.get('by_class')]
+    if not kept:
+        return ''
+    names = list(dict.fromkeys(name for r in kept for name in r['by_class']))
+    head = [f'abs_rel / bias / points, classes from {kept[0]["classes_from"]}']
+    rows = [[name, *(class_cell(r['by_class'].get(name)) for r in kept)] for name in names]
+    return table([*head, *(r['model'] for r in kept)], rows)
+
+
+def class_cell(found: dict[str, float] | None) -> str:
+    """Return one class's cell."""
+    return f'{error_and_bias(found)} / {found["pixels"]}' if found else '-'
+
+
+def error_and_bias(found: dict[str, float]) -> str:
+    """Return abs_rel and bias as a cell."""
+    return f'{number(found["abs_rel"])} / {signed(found["bias"])}'
+
+
+def height_table(group: Sequence[Result]) -> str:
+    """Return abs_rel and bias by height of the camera, where the data set tells any."""
+    kept = [r for r in group if r.get('by_height')]
+    if not kept:
+        return ''
+    head = [f'{b["height"]} ({b["frames"]} frames)' for b in kept[0]['by_height']]
+    rows = [[r['model'], *map(error_and_bias, r['by_height'])] for r in kept]
+    return table(['abs_rel / bias, camera at', *head], rows)
+
+
+def nearest_table(group: Sequence[Result]) -> str:
+    """Return what is said of the nearest obstacle of each direction."""
+    rows = []
+    for r in group:
+        found = r.get('nearest')
+        if found:
+            shares = [percent(found[k]) for k in ('within_10', 'too_far_125', 'too_far_150',
+                                                  'too_near_125', 'not_seen')]  # fmt: skip
+            rows.append([r['model'], str(found['sectors']), *shares, str(found['unanswered'])])
+    head = ['nearest obstacle per 2 degrees, to 20 m', 'directions', 'within 10 %',
+            'over 1.25 x too far', 'over 1.5 x too far', 'over 1.25 x too near', 'not seen',
+            'outside the view']  # fmt: skip
+    return table(head, rows) if rows else ''
+
+
+def shift_table(group: Sequence[Result]) -> str:
+    """Return what changes when the window moves."""
+    kept = [r for r in group if r.get('robot', {}).get('shift')]
+    if not kept:
+        return ''
+    first = kept[0]['robot']['shift']
+    names = [k for k, v in first.items() if isinstance(v, dict)]
+    rows = [[r['model'], *(shift_cell(r['robot']['shift'][n]) for n in names)] for r in kept]
+    head = f'mean abs ln ratio of depth / labels changed, window moved by {first["pixels"]} px'
+    return table([head, *names], rows)
+
+
+def shift_cell(found: dict[str, float]) -> str:
+    """Return the changes of one direction."""
+    return f'{percent(found["depth"])} / {percent(found["label"])}'
 
 
 def confidence_table(group: Sequence[Result]) -> str:
@@ -199,6 +296,7 @@ def flicker_table(group: Sequence[Result]) -> str:
 
 
 SECTIONS = (
-    depth_table, distance_table, confidence_table, label_table('nav7'), label_table('classes'),
-    ground_table, level_table, fault_table, focal_table, flicker_table,
+    depth_table, distance_table, third_table, height_table, class_table, nearest_table,
+    confidence_table, label_table('nav7'), label_table('classes'), ground_table, level_table,
+    shift_table, fault_table, focal_table, flicker_table,
 )  # fmt: skip

@@ -17,8 +17,9 @@ from rich.progress import track
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES, NAV7_NAMES, UNLABELLED, nav7_table
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Dataset, Sample
-from training.scoring import metrics, protocols
+from training.scoring import breakdown, metrics, nearest, protocols
 from training.scoring.fullframe import FullFrame, Predictor
 from training.scoring.protocols import Protocol
 
@@ -33,6 +34,7 @@ class DepthScore:
     """What one frame's depth is worth; sums and counts add up over frames.
 
     coverage  share of asked truth pixels that got an answer.
+    by_class, by_third, obstacles  see breakdown.py and nearest.py.
     kept_rmse_m, best_rmse_m  RMSE after dropping the least confident, and the truly worst, fifth.
     """
 
@@ -42,6 +44,9 @@ class DepthScore:
     confidence: np.ndarray
     kept_rmse_m: float
     best_rmse_m: float
+    by_class: list[metrics.DepthSums]
+    by_third: list[metrics.DepthSums]
+    obstacles: nearest.NearestCounts
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,15 @@ class FrameScore:
     """One frame's scores; None where the frame lacks that truth.
 
     nav7, classes: (answered share of labelled pixels, confusion of the answered ones).
+    height_m: of the camera. own_labels: classes of the depth error are the data set's.
     """
 
     name: str
     depth: DepthScore | None
     nav7: tuple[float, np.ndarray] | None
     classes: tuple[float, np.ndarray] | None
+    height_m: float | None = None
+    own_labels: bool = False
 
 
 def camera_of(sample: Sample) -> Camera:
@@ -63,8 +71,11 @@ def camera_of(sample: Sample) -> Camera:
     return sample.camera or Camera.from_fov(width, height, NOMINAL_FOV_DEG)
 
 
-def depth_score(frame: FullFrame, truth_m: np.ndarray, protocol: Protocol) -> DepthScore | None:
-    """Score one frame's depth; None when the protocol finds no truth pixel in it."""
+def depth_score(frame: FullFrame, sample: Sample, protocol: Protocol) -> DepthScore | None:
+    """Score one frame's depth; None without truth that the protocol asks for."""
+    truth_m = sample.depth_m
+    if truth_m is None or sample.camera is None:
+        return None
     pixels = protocols.compare(frame.depth_m, truth_m, protocol)
     if not pixels.asked:
         return None
@@ -72,6 +83,11 @@ def depth_score(frame: FullFrame, truth_m: np.ndarray, protocol: Protocol) -> De
     confidence = np.nan_to_num(frame.confidence.ravel()[pixels.index])
     ratio = np.maximum(prediction / truth, truth / prediction)
     error = np.abs(prediction - truth)
+    label = best_labels(sample, frame).ravel()[pixels.index]
+    obstacles = nearest.NearestCounts()
+    if not protocol.median_scaling:  # a planner has no truth to scale by
+        obstacles = nearest.count_nearest(frame, truth_m, sample.camera, protocol.cap_m)
+    third = breakdown.third_of(pixels.index, truth_m.shape[1])
     return DepthScore(
         pixels.sums(),
         metrics.sums_by_distance(prediction, truth),
@@ -79,7 +95,35 @@ def depth_score(frame: FullFrame, truth_m: np.ndarray, protocol: Protocol) -> De
         metrics.confidence_counts(confidence, ratio < metrics.DELTA_FACTOR),
         metrics.rmse_of_kept(prediction, truth, confidence, DROPPED_SHARE),
         metrics.rmse_of_kept(prediction, truth, -error, DROPPED_SHARE),
+        breakdown.sums_by_group(prediction, truth, label, len(CLASSES)),
+        breakdown.sums_by_group(prediction, truth, third, len(breakdown.THIRDS)),
+        obstacles,
     )
+
+
+def mount_of(sample: Sample) -> Mount | None:
+    """Return what the data set knows of the camera's mount: its pose, or level at its height."""
+    if sample.pose is not None:
+        return sample.pose
+    return None if sample.height_m is None else Mount(sample.height_m)
+
+
+def ask(predictor: Predictor, sample: Sample, far_m: float) -> FullFrame:
+    """Return the predictor's answer for a sample."""
+    return predictor(sample.rgb, camera_of(sample), far_m, mount_of(sample))
+
+
+def best_labels(sample: Sample, frame: FullFrame) -> np.ndarray:
+    """Return the sample's own labels where it has them, else the network's."""
+    return frame.label_id if sample.label_id is None else sample.label_id
+
+
+def classes_from(scores: Sequence[FrameScore]) -> str:
+    """Say whose labels told the classes of the depth error."""
+    own = sum(s.own_labels for s in scores)
+    if own in (0, len(scores)):
+        return 'data set' if own else 'prediction'
+    return f'data set in {own} of {len(scores)} frames, else prediction'
 
 
 def label_score(
@@ -96,13 +140,14 @@ def label_score(
 
 def score_frame(sample: Sample, predictor: Predictor, protocol: Protocol) -> FrameScore:
     """Predict one sample and compare it with whatever truth it has."""
-    frame = predictor(sample.rgb, camera_of(sample), protocol.cap_m)
-    depth = None
-    if sample.depth_m is not None and sample.camera is not None:
-        depth = depth_score(frame, sample.depth_m, protocol)
+    frame = ask(predictor, sample, protocol.cap_m)
+    depth = depth_score(frame, sample, protocol)
     nav7 = label_score(nav7_table()[frame.label_id], sample.nav7_id, len(NAV7_NAMES))
     classes = label_score(frame.label_id, sample.label_id, len(CLASSES))
-    return FrameScore(sample.name, depth, nav7, classes)
+    own = sample.label_id is not None
+    mount = mount_of(sample)
+    height_m = None if mount is None else mount.height_m
+    return FrameScore(sample.name, depth, nav7, classes, height_m, own)
 
 
 def wanted(sample: Sample, protocol: Protocol) -> bool:
@@ -132,9 +177,14 @@ def score(
 def summary(scores: Sequence[FrameScore], protocol: Protocol) -> dict[str, Any]:
     """Return every average as plain data, ready for JSON."""
     result: dict[str, Any] = {'protocol': asdict(protocol) | {'words': protocol.sentence()}}
+    scored = [s for s in scores if s.depth is not None]
     depths = [s.depth for s in scores if s.depth is not None]
     if depths:
         result |= depth_summary(depths, protocol)
+        result['by_height'] = breakdown.by_height(
+            [(s.height_m, d.sums) for s, d in zip(scored, depths, strict=True)]
+        )
+        result['classes_from'] = classes_from(scored)
     for key, names in (('nav7', NAV7_NAMES), ('classes', [c.name for c in CLASSES])):
         rows = [getattr(s, key) for s in scores if getattr(s, key) is not None]
         if rows:
@@ -160,9 +210,12 @@ def depth_summary(depths: Sequence[DepthScore], protocol: Protocol) -> dict[str,
         'per_pixel': metrics.mean_per_pixel(sums),
         'coverage': float(np.mean([d.coverage for d in depths])),
         'by_distance': [
-            {'from_m': edges[k], 'to_m': edges[k + 1], 'pixels': band.count, **band.metrics()}
+            {'from_m': edges[k], 'to_m': edges[k + 1], **breakdown.row(band)}
             for k, band in enumerate(bands)
         ],
+        'by_class': breakdown.by_class(breakdown.added([d.by_class for d in depths])),
+        'by_third': breakdown.by_third(breakdown.added([d.by_third for d in depths])),
+        'nearest': nearest.nearest_summary([d.obstacles for d in depths]),
         'confidence': {
             'count': calibration.count.tolist(),
             'said': calibration.said.tolist(),

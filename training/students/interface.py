@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
+from lightdepth_ros.mount import MAP_CHANNELS, MAP_STRIDE
+
 EXITS = ('XS', 'S', 'M', 'L')
 """Exits from coarse to fine; their strides 16, 8, 4, 2 stand in lightdepth_ros.contract."""
 
@@ -32,13 +34,40 @@ class ScaleOutput(NamedTuple):
     log_scale: torch.Tensor | None
 
 
+class GroundEmbedding(nn.Module):
+    """Adds to features where each cell lies relative to the level ground.
+
+    A 1x1 convolution of the ground map (lightdepth_ros.mount), averaged to the
+    features' stride. It starts at zero, so a trained student takes it on without a jolt. (The
+    idea of telling depth networks the ground: Yang et al., "GEDepth", ICCV 2023; of telling
+    convolutions the camera: Facil et al., "CAM-Convs", CVPR 2019.)
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.pool = stride // MAP_STRIDE
+        self.conv = nn.Conv2d(MAP_CHANNELS, channels, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: torch.Tensor, ground: torch.Tensor) -> torch.Tensor:
+        """x (N, C, h, w) at this stride; ground (N, 4, H / 16, W / 16) -> like x."""
+        if self.pool > 1:
+            ground = nn.functional.avg_pool2d(ground, self.pool)
+        y: torch.Tensor = x + self.conv(ground)
+        return y
+
+
 class Student(Protocol):
     """A network with four exits whose finer decoders can be cut off."""
 
     exit: str
 
-    def __call__(self, image: torch.Tensor) -> list[ScaleOutput]:
-        """Take (N, 3, H, W) normalised RGB; return the outputs of the kept exits, XS first."""
+    def __call__(self, image: torch.Tensor, ground: torch.Tensor) -> list[ScaleOutput]:
+        """Return the outputs of the kept exits, XS first.
+
+        image: (N, 3, H, W) normalised RGB; ground: (N, 4, H / 16, W / 16), its ground map.
+        """
         ...
 
     def detach(self, exit_name: str) -> nn.Module:

@@ -12,7 +12,13 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from training.students.interface import EXITS, ScaleOutput, kept_exits, split_heads
+from training.students.interface import (
+    EXITS,
+    GroundEmbedding,
+    ScaleOutput,
+    kept_exits,
+    split_heads,
+)
 
 ENCODER_BLOCKS = (
     # (channels out, stride, channels of the hidden layer as a multiple of the input)
@@ -24,6 +30,8 @@ ENCODER_BLOCKS = (
 )  # fmt: skip
 SKIP_AFTER_BLOCK = (0, 2, 5, 9)
 """Blocks whose outputs feed the decoder, at strides 2, 4, 8 and 16 (8, 8, 16 and 24 channels)."""
+GROUND_AFTER_BLOCK = {6: 16, 13: 32}
+"""Blocks whose outputs are told where the ground is (ours), and their strides."""
 STAGES = ((24, 4), (16, 3), (8, 3), (8, 2))
 """Width and number of inverted residuals of each decoder stage, XS first."""
 
@@ -87,6 +95,12 @@ class PaperStudent(nn.Module):
             blocks.append(InvertedResidual(inp, out, stride, expansion))
             inp = out
         self.encoder = nn.ModuleList(blocks)
+        self.ground = nn.ModuleDict(
+            {
+                str(index): GroundEmbedding(ENCODER_BLOCKS[index][0], stride)
+                for index, stride in GROUND_AFTER_BLOCK.items()
+            }
+        )
         skips = [ENCODER_BLOCKS[i][0] for i in reversed(SKIP_AFTER_BLOCK)]
         stages = []
         for (width, count), skip in zip(STAGES, skips, strict=True):
@@ -94,11 +108,13 @@ class PaperStudent(nn.Module):
             inp = width + skip
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, image: torch.Tensor) -> list[ScaleOutput]:
-        """(N, 3, H, W) normalised RGB -> outputs of the kept exits, XS first."""
+    def forward(self, image: torch.Tensor, ground: torch.Tensor) -> list[ScaleOutput]:
+        """See Student.__call__."""
         x, skips = self.stem(image), []
         for index, block in enumerate(self.encoder):
             x = block(x)
+            if index in GROUND_AFTER_BLOCK:
+                x = self.ground[str(index)](x, ground)
             if index in SKIP_AFTER_BLOCK:
                 skips.append(x)
         outputs = []

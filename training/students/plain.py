@@ -17,7 +17,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from training.students.interface import EXITS, ScaleOutput, kept_exits, split_heads
+from training.students.interface import (
+    EXITS,
+    GroundEmbedding,
+    ScaleOutput,
+    kept_exits,
+    split_heads,
+)
 
 
 class BranchedConv(nn.Module):
@@ -113,14 +119,17 @@ class PlainStudent(nn.Module):
                 BranchedConv(3, 16, 2),
                 BranchedConv(16, 32, 2),
                 BranchedConv(32, 64, 2),
-                nn.Sequential(BranchedConv(64, 64, 2), BranchedConv(64, 64)),
-                nn.Sequential(
-                    BranchedConv(64, 64, 2),
-                    BranchedConv(64, 64, dilation=2),
-                    BranchedConv(64, 64, dilation=4),  # sees the whole 10x15 map: the horizon
+                nn.ModuleList([BranchedConv(64, 64, 2), BranchedConv(64, 64)]),
+                nn.ModuleList(
+                    [
+                        BranchedConv(64, 64, 2),
+                        BranchedConv(64, 64, dilation=2),
+                        BranchedConv(64, 64, dilation=4),  # sees the whole 10x15 map
+                    ]
                 ),
             ]
         )
+        self.ground = nn.ModuleList([GroundEmbedding(64, 16), GroundEmbedding(64, 32)])
         heads = (classes, confidence)
         self.stages = nn.ModuleList(
             [
@@ -131,11 +140,16 @@ class PlainStudent(nn.Module):
             ]
         )
 
-    def forward(self, image: torch.Tensor) -> list[ScaleOutput]:
-        """(N, 3, H, W) normalised RGB -> outputs of the kept exits, XS first."""
+    def forward(self, image: torch.Tensor, ground: torch.Tensor) -> list[ScaleOutput]:
+        """See Student.__call__."""
         x, features = image, []
-        for block in self.encoder:
+        for block in self.encoder[:3]:
             x = block(x)
+            features.append(x)
+        for block, embedding in zip(self.encoder[3:], self.ground, strict=True):
+            x = embedding(block[0](x), ground)
+            for layer in block[1:]:
+                x = layer(x)
             features.append(x)
         outputs = []
         for index, stage in enumerate(self.stages):

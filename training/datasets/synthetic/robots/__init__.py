@@ -16,8 +16,8 @@ Labels are Cityscapes train ids, used like this:
     pole        posts, bollards and lamp posts                  traffic_sign, person, car, truck,
     vegetation  trees, bushes and hedges                        bicycle, sky: as named
 
-The parts: indoor, outdoor and surroundings (the places), prefabs and shapes (things), kit (puts
-them together), floor (stains, shadows), conditions (light, air, faults), picture (the renderer).
+The parts: indoor, rooms, outdoor, surroundings (places), prefabs, shapes (things), kit (puts them
+together), floor (stains, shadows), conditions (light, air, faults), picture (the renderer).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Sample
 from training.datasets.synthetic.raster import NEAR_M, Pose, pose
 from training.datasets.synthetic.robots import conditions, floor, indoor, outdoor, surroundings
@@ -34,12 +34,12 @@ from training.datasets.synthetic.robots.picture import Place, render
 
 HEIGHTS_M = (0.15, 2.5)
 PITCHES_DEG = (-15.0, 30.0)
-"""As in lightdepth_ros.perception.mount: positive looks down."""
+"""As in lightdepth_ros.mount: positive looks down."""
 FIELDS_DEG = (45.0, 110.0)
 PLACES = {
     'corridor': (indoor.corridor, 0.15), 'room': (indoor.room, 0.17),
-    'hall': (indoor.hall, 0.09), 'warehouse': (indoor.warehouse, 0.12),
-    'pavement': (outdoor.pavement, 0.15), 'park': (outdoor.park, 0.1),
+    'hall': (indoor.hall, 0.08), 'warehouse': (indoor.warehouse, 0.1),
+    'pavement': (outdoor.pavement, 0.16), 'park': (outdoor.park, 0.12),
     'campus': (outdoor.campus, 0.09), 'car park': (outdoor.car_park, 0.06),
     'yard': (outdoor.yard, 0.07),
 }  # fmt: skip

@@ -58,8 +58,10 @@ def within(rng: np.random.Generator, name: str) -> Condition:
     warm = np.array([1.0, 0.97, 0.92]) * np.exp(rng.normal(0, 0.05, 3))
     strength, lamp = float(rng.uniform(0.3, 0.6)), 0.8
     if name == 'dim':
-        strength = float(np.exp(rng.uniform(np.log(0.02), np.log(0.12))))
-        sensor = replace(sensor, noise=float(rng.uniform(2, 13)), gain=float(rng.uniform(0.5, 1)))
+        strength = float(np.exp(rng.uniform(np.log(0.04), np.log(0.16))))
+        sensor = replace(
+            sensor, noise=float(rng.uniform(2, 13)), gain=float(rng.uniform(0.6, 1.2))
+        )
         lamp = float(rng.choice([0.0, 0.1]))
     room = Light(
         direction, 0.5 * strength * warm, strength * warm, warm, 0.8 * warm, 1e4, 0.0, lamp
@@ -103,7 +105,7 @@ def night(rng: np.random.Generator, base: Condition) -> Condition:
     sky = replace(base.light, sun=0.02 * np.ones(3), ambient=ambient, zenith=dark, haze=glow,
                   visibility_m=clear, cloud=0.3, lamp=1.4)  # fmt: skip
     sensor = replace(
-        base.sensor, noise=float(rng.uniform(2, 12)), gain=float(rng.uniform(0.55, 1.1))
+        base.sensor, noise=float(rng.uniform(2, 12)), gain=float(rng.uniform(0.7, 1.3))
     )
     head = float(rng.uniform(0.4, 1.5)) if rng.random() < 0.45 else 0.0
     mirror = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.3 else 0.0

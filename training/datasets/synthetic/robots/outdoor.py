@@ -37,7 +37,7 @@ def pavement(kit: Kit) -> None:
         cuts, land = [-c for c in cuts[::-1]], land[::-1]
     strips(kit, cuts, land, (BEHIND_M, FAR_M))
     until = float(rng.uniform(15, 60))
-    if rng.random() < 0.6:
+    if rng.random() < 0.75:
         border(kit, -side * -inner, -side, until)
         house_row(kit, -side * (-inner + rng.uniform(3, 9)), -side, rng.uniform(-15, 0), 90, 6)
     else:
@@ -73,8 +73,8 @@ def park(kit: Kit) -> None:
         (shapes.tree if rng.random() < 0.65 else shapes.bush)(kit, x, z)
     for x in (left - 0.5, left + wide + 0.5):
         furniture_along(kit, x, 40.0, float(rng.uniform(4, 14)))
-    if rng.random() < 0.4:
-        border(kit, left + wide + 1.2, 1, float(rng.uniform(10, 40)))
+    if rng.random() < 0.5:
+        border(kit, left + wide + rng.uniform(0.3, 2.5), 1, float(rng.uniform(10, 40)))
     if rng.random() < 0.5:
         house_row(kit, left - rng.uniform(12, 30), -1, 5, 90, 12)
     shapes.litter(kit, 1.5, 6.0, int(rng.poisson(0.8)))

@@ -21,7 +21,7 @@ VIVID = ((0.75, 0.15, 0.1), (0.1, 0.3, 0.6), (0.15, 0.5, 0.3), (0.9, 0.6, 0.1), 
 def hue(rng: np.random.Generator, table: tuple = VIVID) -> Colour:
     """Draw a colour near one of a table."""
     base = np.array(table[rng.integers(len(table))])
-    red, green, blue = np.clip(base * rng.uniform(0.75, 1.15) + rng.normal(0, 0.03, 3), 0.02, 1)
+    red, green, blue = np.clip(base * rng.uniform(0.75, 1.15) + rng.normal(0, 0.015, 3), 0.02, 1)
     return float(red), float(green), float(blue)
 
 

@@ -78,12 +78,12 @@ def border(kit: Kit, x: float, side: int, until: float) -> None:
     rng = kit.rng
     span = (-12.0, until)
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.42:
         tall = bool(rng.random() < 0.4)
         wide, high = (2.7, 2.6) if tall else (1.1, 1.2)
         row_of(kit, plants.hedge(tall, False), x + side * wide / 2, span, (wide, high),
                things.pick(rng, things.LEAVES), True)  # fmt: skip
-    elif kind < 0.45:
+    elif kind < 0.6:
         number = int(rng.integers(furniture.FENCE_VARIANTS))
         row_of(kit, furniture.fence(number), x + side * 0.1, span, (0.1, 1.0),
                things.pick(rng, things.TIMBER))  # fmt: skip
@@ -94,7 +94,7 @@ def border(kit: Kit, x: float, side: int, until: float) -> None:
         long = span[1] - span[0]
         parts = [((0.0, -0.1, 0.0), (0.3, high + 0.1, long), solid(tint, tile)),
                  ((0.0, high, 0.0), (0.38, 0.08, long), cap)]  # fmt: skip
-        kit.put(parts, x + side * 0.2, (span[0] + span[1]) / 2)
+        kit.put(parts, x + side * 0.15, (span[0] + span[1]) / 2)
 
 
 def furniture_along(kit: Kit, x: float, until: float, step: float) -> None:
