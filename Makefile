@@ -11,7 +11,7 @@ RUN := $(CLEAN) AMENT_PREFIX_PATH='$(abspath $(VENV))' '$(VENV)/bin/python'
 ENV := $(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-train bench-node soak fuzz install env-all lock clean
+.PHONY: help demo test lint bench bench-train bench-node soak fuzz docs install env-all lock clean
 
 help:
 	@echo 'make demo     see it work: a drive goes through the node, results land in $(OUT)'
@@ -26,6 +26,7 @@ help:
 	@echo '                REPORT=docs/reliability.md: write the report there'
 	@echo 'make fuzz     10,000 random messages of each kind (LIGHTDEPTH_FUZZ_CASES=n)'
 	@echo 'make bench-train  what training costs on this machine (about five minutes)'
+	@echo 'make docs     the API reference, from the docstrings, in out/docs'
 	@echo 'make install  the node and `lightdepth` into $(VENV)'
 	@echo 'make lock     write requirements/constraints.txt after changing a pinned version'
 	@echo 'make clean    remove what the above made, except $(VENV)'
@@ -65,7 +66,11 @@ soak:
 
 fuzz: export LIGHTDEPTH_FUZZ_CASES ?= 10000
 fuzz: env-all
-	@$(RUN) -m pytest -q test/test_fuzz_messages.py
+	@$(RUN) -m pytest -q test/stream/test_fuzz_messages.py
+
+docs:
+	@$(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)-docs' --no-package docs
+	@$(CLEAN) '$(VENV)-docs/bin/python' tools/make_docs.py
 
 bench-train:
 	@$(ENV) runtime training

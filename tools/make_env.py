@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ('runtime', 'ros', 'test', 'training')
+SETS = ('runtime', 'ros', 'test', 'training', 'docs')
 PACKAGE_PARTS = (
     'lightdepth_ros',
     'launch',

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lightdepth_ros.engines.handover import BUILDING, REFUSED
+from lightdepth_ros.engines import BUILDING, REFUSED
 from lightdepth_ros.stream.counters import (
     BAD_CAMERA_INFO,
     BAD_IMAGE,

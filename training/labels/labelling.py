@@ -16,6 +16,7 @@ import numpy as np
 from lightdepth_ros.contract import file_sha256
 from lightdepth_ros.errors import ConfigError, DataError
 from lightdepth_ros.files import WriteError
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.labels import compensate, local_correction
@@ -156,7 +157,7 @@ class Labeller:
         if self.local:
             found = local_correction.correct_locally(depth, lidar, sample.camera.fx)
             return compensate.keep_lidar(found.depth_m, lidar, found.trusted), found.trusted
-        visible = (lidar > 0) & ~compensate.hidden_returns(lidar, sample.camera.fx)
+        visible = (lidar > 0) & ~hidden_returns(lidar, sample.camera.fx)
         return compensate.keep_lidar(depth, lidar, visible), visible
 
     def sky_labels(self, sample: Sample, output: TeacherOutput) -> np.ndarray | None:
