@@ -9,7 +9,7 @@ import numpy as np
 
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, DataError, NoTransformError, TransformTimeError
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 

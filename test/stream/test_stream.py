@@ -18,8 +18,8 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.loading import perception_of
-from lightdepth_ros.perception.mount import Mount, ground_map
 from lightdepth_ros.stream import counters, messages
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.pipeline import Pipeline
@@ -427,7 +427,7 @@ def test_changing_a_live_setting_changes_what_is_published(engine, name):
 @pytest.fixture(scope='module')
 def grounded(tmp_path_factory):
     folder = tmp_path_factory.mktemp('grounded')
-    return load_engine(make_tiny_model(folder, 'L', ground=True))
+    return load_engine(EngineRequest(make_tiny_model(folder, 'L', ground=True)))
 
 
 def standing(engine) -> World:

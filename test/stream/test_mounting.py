@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.stream import mounting as module
 from lightdepth_ros.stream.mounting import Mounting
 from lightdepth_ros.stream.transforms import Transforms
