@@ -14,7 +14,9 @@ from lightdepth_ros.stream.counters import REASONS
 from lightdepth_ros.stream.outputs import OUTPUTS
 from tools.ros_env import ROOT
 
-TEXT = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
+PAGE = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
+TEXT = re.sub(r'\n  (?=\S)', ' ', PAGE)
+"""The page with each item of a list on one line, however it is wrapped."""
 SECTIONS = re.split(r'(?m)^### ', TEXT)[1:]
 QUOTE = re.compile(r'`((?:[^`]|`[^`]*`(?=[^\n]*`))*?)`(?= `|$)')
 """A quoted sentence ends where its line or the next quotation begins: it may hold backticks."""
