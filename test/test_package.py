@@ -211,7 +211,7 @@ def test_every_library_that_is_imported_is_pinned(folder: str, sets: tuple[str, 
     if 'ros' in sets:  # what the ROS wheels bring along
         constraints = (ROOT / 'requirements' / 'constraints.txt').read_text(encoding='utf-8')
         pinned |= set(re.findall(r'(?m)^(ros-[\w-]+)==', constraints))
-    own = {'lightdepth_ros', 'training', 'tools', *(p.stem for p in (ROOT / 'test').glob('*.py'))}
+    own = {'lightdepth_ros', 'training', 'tools', *(p.stem for p in (ROOT / 'test').rglob('*.py'))}
     known = own | NOT_PINNED | set(sys.stdlib_module_names)
     places = packages_distributions()
     loose = {

@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
+from lightdepth_ros import shared_memory
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
@@ -61,6 +62,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
+        self._tell_shared_memory()
 
     @property
     def config(self) -> NodeConfig:
@@ -209,6 +211,13 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         info = topics.label_info(classes, Header(stamp=self.get_clock().now().to_msg()))
         for publisher in self._label_infos:
             publisher.publish(info)
+
+    def _tell_shared_memory(self) -> None:
+        if not topics.uses_fast_dds():
+            return
+        segments, free = shared_memory.own_segments_mb(), shared_memory.free_mb()
+        fine, text = shared_memory.report(os.environ, segments, free)
+        (self.get_logger().info if fine else self.get_logger().warning)(text)
 
     def _tell_start(self, pipeline: Pipeline) -> None:
         facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy import get_rmw_implementation_identifier
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
@@ -189,6 +190,11 @@ def open_label_info(node: LifecycleNode, camera: str, voice: Voice, seldom: Seld
 def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
     """Return the message for the publisher of `open_label_info`."""
     return classes_to_label_info(classes, header, vision_msgs)
+
+
+def uses_fast_dds() -> bool:
+    """Return whether ROS speaks through Fast DDS, its default."""
+    return 'fastrtps' in get_rmw_implementation_identifier()
 
 
 def open_bond(node: LifecycleNode) -> Any:

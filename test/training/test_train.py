@@ -21,6 +21,7 @@ pytest.importorskip('lightning')
 from lightdepth_ros.contract import load_contract  # noqa: E402
 from lightdepth_ros.engines import EngineRequest, load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
+from tools.ros_env import ROOT  # noqa: E402
 from training import average, export  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
 from training.crops.stream import CropStream  # noqa: E402
@@ -31,7 +32,6 @@ from training.students.interface import EXITS  # noqa: E402
 from training.train import prepare, train  # noqa: E402
 
 pytestmark = pytest.mark.torch
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope='module')
@@ -101,10 +101,10 @@ def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
     config = settings(tiny_data, steps=8)
     train(config, tmp_path / 'whole')
     command = [sys.executable, '-m', 'training.train', '--out', str(tmp_path / 'cut')]
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
+    environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     with (tmp_path / 'log').open('w') as log:
         process = subprocess.Popen(
-            command + flags(config), cwd=REPOSITORY, env=environment, stdout=log, stderr=log
+            command + flags(config), cwd=ROOT, env=environment, stdout=log, stderr=log
         )
         deadline = time.monotonic() + 300
         while not (tmp_path / 'cut' / 'resume.ckpt').is_file() and process.poll() is None:
@@ -142,10 +142,10 @@ def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_
     common = {'steps': 10, 'val_every': 10, 'photometric': 0.0, 'crops': '64x96', 'lr': 1e-3}
     train(settings(tiny_data, batch_size=8, **common), tmp_path / 'one')
     two = settings(tiny_data, batch_size=4, devices=2, **common)
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
+    environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     run = subprocess.run(
         [sys.executable, '-m', 'training.train', '--out', str(tmp_path / 'two'), *flags(two)],
-        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240, check=False,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     one, both = losses_of(tmp_path / 'one'), losses_of(tmp_path / 'two')

@@ -36,6 +36,7 @@ from lightdepth_ros.bench.timing import Case, Seconds, Times, ceiling_rate, inte
 from lightdepth_ros.cli import bench as cli_bench
 from lightdepth_ros.engines import INSTALL, EngineRequest, load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
+from tools.ros_env import ROOT
 
 BEGIN, END = markers(SECTION)
 
@@ -527,7 +528,7 @@ def test_engine_build_without_a_gpu_but_for_a_named_one(tmp_path, monkeypatch, c
 
 # The documents.
 
-DOCS = Path(__file__).parents[1] / 'docs'
+DOCS = ROOT / 'docs'
 
 
 def commands_of(name: str, program: str) -> list[list[str]]:

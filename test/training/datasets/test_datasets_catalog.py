@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trees
 
+from tools.ros_env import ROOT
 from training.datasets import catalog
 
 ON_DISK = [name for name, opener in catalog.OPENERS.items() if opener.module]
@@ -35,8 +36,7 @@ def test_root_comes_from_the_environment_else_lies_beside_the_repository(monkeyp
     monkeypatch.setenv('LIGHTDEPTH_DATA', str(tmp_path))
     assert catalog.default_root() == tmp_path
     monkeypatch.delenv('LIGHTDEPTH_DATA')
-    repository = Path(__file__).resolve().parents[1]
-    assert catalog.default_root() == repository.parent / 'shared' / 'data'
+    assert catalog.default_root() == ROOT.parent / 'shared' / 'data'
 
 
 def test_folder_in_the_name_wins_over_the_root(tmp_path):
