@@ -145,6 +145,8 @@ def started(given: dict[str, str]) -> list[Any]:
         return [node]
 
     def again(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
         if event.returncode == WRONG_PARAMETER:
             return [LogInfo(msg='a parameter is wrong, see above: not started again')]
         return [TimerAction(period=RESPAWN_DELAY_S, actions=started(given))]
