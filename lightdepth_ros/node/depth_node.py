@@ -24,6 +24,7 @@ from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
 from lightdepth_ros.node.inputs import Input
+from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
@@ -47,6 +48,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         """Declare the parameters; ConfigError for a wrong value."""
         super().__init__('depth_node')
         self._voice = Voice(self.get_logger().warning, self.get_logger().error)
+        self._tf = TfInput(self, self._voice)
         self._config = params.declare(self)
         self._switcher: Switcher | None = None
         self._streams: list[Stream] = []
@@ -136,6 +138,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._bond is not None:
             self._bond.shutdown()
             self._bond = None
+        self._tf.close()
         for entry in self._inputs:
             entry.close()
         self._inputs.clear()
@@ -164,7 +167,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _open(self, camera: str) -> None:
         transport = self._config.image_transport
         self._streams.append(
-            topics.open_stream(self, camera, transport, self._voice, self._seldom)
+            topics.open_stream(
+                self, camera, transport, self._voice, self._seldom, self._tf.transforms
+            )
         )
         info = topics.open_label_info(self, camera, self._voice, self._seldom)
         self._label_infos.append(info)
@@ -183,6 +188,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _follow(self) -> None:
         for entry in self._inputs:
             entry.follow(self._config.image_reliability)
+        self._tf.follow(self._worker is not None and self._config.mount == 'tf')
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
