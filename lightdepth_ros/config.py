@@ -11,11 +11,11 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
+from lightdepth_ros.backends import BACKENDS, PRECISIONS
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
-from lightdepth_ros.engines import BACKENDS, PRECISIONS
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import HEIGHT_LIMITS_M, Mount
+from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
 from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lightdepth_ros.classes import CLASSES, SemanticClass
 from lightdepth_ros.errors import ContractError
-from lightdepth_ros.perception.mount import MAP_STRIDE
+from lightdepth_ros.mount import MAP_STRIDE
 
 FORMAT = 2
 FORMATS = (1, 2)
@@ -29,7 +29,7 @@ class ModelContract:
     """Everything the runtime must know about one exported exit of one student.
 
     ONNX interface, fixed: input `image` (1, H, W, 3) uint8 RGB and, where `takes_ground`, input
-    `ground` (1, 4, H / 16, W / 16) float32, the ground map of perception/mount.py; outputs
+    `ground` (1, 4, H / 16, W / 16) float32, the ground map of lightdepth_ros/mount.py; outputs
     `depth` (1, h, w) float32 in metres for a camera whose focal length is `canonical_focal_px`
     network pixels (and which, where the ground map tells its mount, stands `canonical_height_m`
     over the ground), `label` (1, h, w) uint8 and `confidence` (1, h, w) uint8 (see Prediction).

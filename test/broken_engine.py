@@ -9,7 +9,7 @@ import types
 import numpy as np
 
 from lightdepth_ros import engines
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError
 
 
@@ -18,9 +18,11 @@ class BrokenEngine:
 
     backend = 'broken'
     device = 'CPU, broken on purpose'
+    one_size = False
+    state, text = engines.READY, ''
 
     def __init__(self, contract_path, fault=None, precision='fp32') -> None:
-        self.inner = load_engine(contract_path, 'onnxruntime', 1)
+        self.inner = load_engine(EngineRequest(contract_path, 'onnxruntime', 1))
         self.contract = self.inner.contract
         self.fault = fault or (lambda found: None)
         self.precision = precision

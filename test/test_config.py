@@ -7,7 +7,7 @@ import pytest
 
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 
 
 def test_defaults_are_valid_and_each_setting_explains_itself():

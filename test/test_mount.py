@@ -8,7 +8,7 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import CANONICAL_HEIGHT_M, Mount, ground_map, height_factor
+from lightdepth_ros.mount import CANONICAL_HEIGHT_M, Mount, ground_map, height_factor
 
 CAMERA = Camera(480, 320, 400.0, 400.0, 250.0, 150.0)
 

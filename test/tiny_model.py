@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, file_sha256, model_name
-from lightdepth_ros.perception.mount import CANONICAL_HEIGHT_M
+from lightdepth_ros.mount import CANONICAL_HEIGHT_M
 
 CANONICAL_FOCAL_PX = 600.0
 DEPTH_PER_RED_M = 0.5

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from lightdepth_ros.backends import BACKENDS
 from lightdepth_ros.cli.camera import add_camera_flags
 from lightdepth_ros.contract import EXIT_STRIDE
-from lightdepth_ros.engines import BACKENDS
 from tools.demo_drive import FPS, OWN_FRAMES, SYNTHETIC_FRAMES
 
 T = TypeVar('T', int, float)

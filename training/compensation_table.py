@@ -25,6 +25,7 @@ import numpy as np
 
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import write_files
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.datasets.synthetic_lidar import LidarScenes
@@ -68,7 +69,7 @@ def cases(
         depth = teacher(sample).depth_m
         assert depth is not None
         focal = sample.camera.fx
-        hidden = compensate.hidden_returns(sample.depth_m, focal)
+        hidden = hidden_returns(sample.depth_m, focal)
         yield Case(depth, sample.depth_m, hidden, focal)
 
 
@@ -99,8 +100,7 @@ def compare(frames: list[Case], how: str) -> list[str]:
     held = [held_back(f.lidar_m, how) for f in frames]
     known = [np.where(h, 0, f.lidar_m) for f, h in zip(frames, held, strict=True)]
     seen = [
-        np.where(compensate.hidden_returns(k, f.focal_px), 0, k)
-        for f, k in zip(frames, known, strict=True)
+        np.where(hidden_returns(k, f.focal_px), 0, k) for f, k in zip(frames, known, strict=True)
     ]
     bins = compensate.estimate_bins((f.teacher_m, s) for f, s in zip(frames, seen, strict=True))
     results: dict[str, list[list[float]]] = {'all': [], 'visible': [], 'abs_rel': []}

@@ -20,8 +20,9 @@ import numpy as np
 from rich.progress import track
 
 from lightdepth_ros.errors import LightdepthError
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.datasets.catalog import open_dataset
-from training.labels.compensate import estimate_bins, hidden_returns
+from training.labels.compensate import estimate_bins
 from training.labels.labelled import Labelled
 
 

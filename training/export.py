@@ -28,9 +28,9 @@ from torch import nn
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.contract import MODELS_DIR, ModelContract, model_name
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import ContractError, LightdepthError
-from lightdepth_ros.perception.mount import CANONICAL_HEIGHT_M, MAP_CHANNELS, Mount, ground_map
+from lightdepth_ros.mount import CANONICAL_HEIGHT_M, MAP_CHANNELS, Mount, ground_map
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.crops.truth import SKY_CANONICAL_M
 from training.datasets.synthetic import SyntheticScenes
@@ -207,7 +207,7 @@ def onnx_bytes(graph: Graph) -> bytes:
 
 def prove(graph: Graph, contract_path: Path) -> dict[str, float]:
     """Compare the runtime's engine with PyTorch in float64; ContractError beyond the bounds."""
-    engine = load_engine(contract_path)
+    engine = load_engine(EngineRequest(contract_path))
     exact = copy.deepcopy(graph).double()
     exact.student = copy.deepcopy(graph.student).double()
     worst, agree, off = 0.0, 1.0, 0

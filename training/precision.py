@@ -26,7 +26,7 @@ from lightdepth_ros.bench import timing as bench
 from lightdepth_ros.bench.report import markdown_rows, write_section
 from lightdepth_ros.bench.timing import Case
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import load_engine
+from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError, LightdepthError
 from training.datasets.catalog import open_dataset
 from training.scoring.fullframe import Model
@@ -72,7 +72,9 @@ def rmse_m(case: Case, data: str, protocol: Protocol) -> float:
     assert case.contract is not None
     model = Model(case.contract)
     model.engine.close()
-    model.engine = load_engine(case.contract, case.backend, 1, precision=case.precision)
+    model.engine = load_engine(
+        EngineRequest(case.contract, case.backend, precision=case.precision)
+    )
     found = summary(score(open_dataset(data), model, protocol, case.title), protocol)
     model.engine.close()
     return float(found['per_image']['rmse'])

@@ -40,7 +40,7 @@ from lightdepth_ros.contract import ModelContract, file_sha256, load_contract
 from lightdepth_ros.engines import named_inputs
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import images_in, read_rgb
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.preprocess import Preprocessor
 
 FRAMES = 64

@@ -18,7 +18,7 @@ from lightning.pytorch import callbacks, loggers
 from torch.utils.data import DataLoader, Dataset
 
 from lightdepth_ros.errors import ConfigError, LightdepthError
-from lightdepth_ros.perception.mount import Mount, ground_map, height_factor
+from lightdepth_ros.mount import Mount, ground_map, height_factor
 from training import config as config_module
 from training.config import TrainConfig
 from training.crops.stream import CropStream, StreamSampler, load_sources

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lightdepth_ros.engines import ENGINES
+from lightdepth_ros.backends import ENGINES
 from lightdepth_ros.errors import EngineError
 
 MATRIX = 1024

@@ -13,12 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from lightdepth_ros.backends import PRECISIONS
 from lightdepth_ros.bench import timing as bench
 from lightdepth_ros.bench.cost import Cost, network_cost
 from lightdepth_ros.bench.report import Report, Row
 from lightdepth_ros.bench.timing import Case, Times
 from lightdepth_ros.contract import load_contract, shipped_contract
-from lightdepth_ros.engines import PRECISIONS, cpu, load_engine
+from lightdepth_ros.engines import EngineRequest, cpu, load_engine
 from lightdepth_ros.engines.choose import installed_versions
 from lightdepth_ros.errors import EngineError, LightdepthError
 
@@ -230,7 +231,7 @@ def _published(case: Case, peers: Sequence[Peer]) -> dict[str, Any]:
 
 def _overhead(matrix: Matrix) -> dict[str, float]:
     """Return what perception costs beside the first model in ONNX Runtime on one thread."""
-    engine = load_engine(matrix.contracts[0], 'onnxruntime', 1)
+    engine = load_engine(EngineRequest(matrix.contracts[0]))
     found = bench.perception_overhead(engine, matrix.rounds)
     engine.close()
     return found

@@ -15,11 +15,11 @@ FURTHER_RUNS = 5
 
 def main(argv: list[str]) -> int:
     """Take contract, backend, threads and precision; print first_s and memory_mib."""
-    from lightdepth_ros.engines import load_engine
+    from lightdepth_ros.engines import EngineRequest, load_engine
     from lightdepth_ros.engines.golden import golden_ground, golden_image
 
     contract, backend, threads, precision = argv
-    engine = load_engine(Path(contract), backend, int(threads), precision=precision)
+    engine = load_engine(EngineRequest(Path(contract), backend, int(threads), precision))
     image = golden_image(engine.contract.input_hw)
     ground = golden_ground(engine.contract, engine.contract.input_hw)
     engine.run(image, ground=ground)

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from lightdepth_ros.backends import ENGINES
 from lightdepth_ros.bench.cost import COPY_BYTES, MATRIX, Cost, matrix_product, memory_copy
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.engines import ENGINES, Engine, load_engine
+from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.perception.cloud import points
@@ -101,11 +102,7 @@ def runner(case: Case) -> tuple[Runner, Callable[[], None]]:
     """
     if case.contract is not None:
         engine = load_engine(
-            case.contract,
-            case.backend,
-            case.threads,
-            precision=case.precision,
-            input_hw=case.input_hw,
+            EngineRequest(case.contract, case.backend, case.threads, case.precision, case.input_hw)
         )
         image = golden_image(case.input_hw)
         ground = golden_ground(engine.contract, case.input_hw)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lightdepth_ros.backends import ENGINES
 from lightdepth_ros.bench.matrix import Matrix, Peer, measure
 from lightdepth_ros.bench.plot import write_chart
 from lightdepth_ros.bench.report import (
@@ -27,7 +28,6 @@ from lightdepth_ros.bench.report import (
     write_section,
 )
 from lightdepth_ros.cli.model_flags import add_model_flags, contracts, teaching
-from lightdepth_ros.engines import ENGINES
 from lightdepth_ros.errors import ConfigError
 
 DESCRIPTION = """\

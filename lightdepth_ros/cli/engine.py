@@ -12,13 +12,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lightdepth_ros.backends import ENGINES, PRECISIONS
 from lightdepth_ros.cli.engine_flags import parser
 from lightdepth_ros.cli.model_flags import contracts
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import ENGINES, PRECISIONS, Report, cpu, probe
+from lightdepth_ros.engines import EngineRequest, Report, cpu, probe
 from lightdepth_ros.engines.cache import cache_dir, entries, prune
+from lightdepth_ros.engines.checked import load_checked
 from lightdepth_ros.engines.choose import candidates, remembered
-from lightdepth_ros.engines.golden import load_checked
 from lightdepth_ros.errors import ConfigError, EngineError
 
 __all__ = ['parser', 'run']
@@ -77,12 +78,7 @@ def run_check(args: argparse.Namespace, console: Console) -> int:
         for backend, precision in _to_check(args):
             try:
                 engine, verdict = load_checked(
-                    path,
-                    backend,
-                    args.threads,
-                    precision=precision,
-                    input_hw=args.input,
-                    report=print,
+                    EngineRequest(path, backend, args.threads, precision, args.input, print)
                 )
             except EngineError as error:
                 if args.backend:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import argparse
 
+from lightdepth_ros.backends import BACKENDS, PRECISIONS
 from lightdepth_ros.cli.model_flags import add_model_flags, teaching
-from lightdepth_ros.engines import BACKENDS, PRECISIONS
 from lightdepth_ros.engines.cache import MAX_BYTES, MAX_FILES
 
 DESCRIPTION = """\

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Engine protocol and the table of engines. Importing this imports no inference library."""
+"""What an engine is asked for and what it promises. Importing this loads no inference library."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from lightdepth_ros.backends import BACKENDS, ENGINES, INSTALL, PRECISIONS
 from lightdepth_ros.contract import ModelContract, load_contract
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.perception.mount import MAP_CHANNELS, MAP_STRIDE, ground_map
+from lightdepth_ros.mount import MAP_CHANNELS, MAP_STRIDE, ground_map
 
 IMAGE, GROUND = 'image', 'ground'
 """Names of the inputs of a model file; only a model whose contract `takes_ground` has both."""
@@ -21,34 +24,37 @@ IMAGE, GROUND = 'image', 'ground'
 OUTPUTS = ('depth', 'label', 'confidence')
 """What a model file gives, in order; any subset may be asked of `run`."""
 
-ENGINES = {
-    'onnxruntime': 'lightdepth_ros.engines.onnxruntime',
-    'openvino': 'lightdepth_ros.engines.openvino',
-    'tensorrt': 'lightdepth_ros.engines.tensorrt',
-}
-"""Backend name -> module with a function `load(contract, onnx_path, threads) -> Engine`. A module
-with more than one precision also takes `precision`, `input_hw` and `report` by name."""
-
-BACKENDS = ('auto', *ENGINES)
-"""What the parameter `backend` and the flag --backend accept."""
-
-PRECISIONS = {
-    'onnxruntime': ('fp32',),
-    'openvino': ('fp32', 'bf16'),
-    'tensorrt': ('fp16', 'fp32', 'bf16'),
-}
-"""Precisions each backend offers, its default first. int8 is a property of the model file
-(`training.quantize` writes one), so every backend runs it under its default precision."""
-
-INSTALL = {
-    'onnxruntime': 'pip install onnxruntime',
-    'openvino': 'pip install openvino',
-    'tensorrt': 'pip install tensorrt-rtx cuda-bindings onnx',
-}
-"""What to type when a backend's libraries are missing."""
-
 Report = Callable[[str], None]
 """Called with one line of text while something slow goes on (at least every 5 s)."""
+
+BUILDING, READY, REFUSED = 'building', 'ready', 'refused'
+"""States of an engine, as the diagnostics show them."""
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """Which model is wanted on which engine.
+
+    backend    key of ENGINES; `auto`, the fastest that works and is right, is understood by
+               `choose`, `load_checked`, `load_sound` and `serving_engine`.
+    threads    CPU threads the engine may use.
+    precision  one of PRECISIONS[backend], or `auto` for the first (with backend `auto`: for
+               whichever is fastest and accurate enough).
+    input_hw   (height, width) to get ready for; None = the contract's.
+    report     told what goes on while it is slow, and what the reader should know; None = the log.
+    """
+
+    contract_path: Path
+    backend: str = 'onnxruntime'
+    threads: int = 1
+    precision: str = 'auto'
+    input_hw: tuple[int, int] | None = None
+    report: Report | None = None
+
+    @property
+    def tell(self) -> Report:
+        """`report`, or the log."""
+        return self.report or logging.getLogger('lightdepth').info
 
 
 class Engine(Protocol):
@@ -58,6 +64,14 @@ class Engine(Protocol):
     """Key in ENGINES."""
     device: str
     """Where it really runs, for the log: 'CPU', 'NVIDIA ...'."""
+    precision: str
+    """One of PRECISIONS[backend]."""
+    one_size: bool
+    """Whether an image of another size than the one asked for costs a build within `run`."""
+    state: str
+    """BUILDING, READY or REFUSED; only a HandoverEngine is ever anything but READY."""
+    text: str
+    """What is behind the state, one line; '' = nothing to add."""
     contract: ModelContract
 
     def run(
@@ -69,7 +83,7 @@ class Engine(Protocol):
         """Infer one image, (1, H, W, 3) uint8 RGB with H and W multiples of the contract's
         divisor.
 
-        ground: its ground map, (1, 4, H / 16, W / 16) float32 (perception.mount.ground_map),
+        ground: its ground map, (1, 4, H / 16, W / 16) float32 (lightdepth_ros.mount.ground_map),
         for a model that takes one; None for a model that takes none.
         Returns only the outputs asked for, and computes nothing that only others need:
         `depth` (1, h, w) float32 metres for the canonical focal length, `label` (1, h, w) uint8,
@@ -82,41 +96,21 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(
-    contract_path: Path,
-    backend: str = 'onnxruntime',
-    threads: int = 1,
-    *,
-    precision: str = 'auto',
-    input_hw: tuple[int, int] | None = None,
-    report: Report | None = None,
-) -> Engine:
-    """Load the model that `contract_path` describes.
+def load_engine(request: EngineRequest) -> Engine:
+    """Load a model on the engine that is named; its numbers are not checked here.
 
-    backend: key of ENGINES, or `auto` for the fastest installed and working one
-    (lightdepth_ros.engines.choose tells which and why; its choice is logged).
-    threads: CPU threads the engine may use. precision: one of PRECISIONS[backend], or `auto` for
-    the first (with backend `auto`: for whichever is fastest and accurate enough). input_hw:
-    (height, width) to get ready for; None = the contract's. An engine that prepares itself for
-    one size does it here instead of at the first frame.
-    Raises ContractError or EngineError, naming the remedy.
+    An engine that prepares itself for one size does it here instead of at the first frame. Raises
+    ContractError or EngineError, naming the remedy.
     """
-    if backend == 'auto':
-        from lightdepth_ros.engines.choose import choose
-
-        return choose(
-            contract_path, threads, precision=precision, input_hw=input_hw, report=report
-        )[0]
-    precision = chosen_precision(backend, precision)
-    contract = load_contract(contract_path)
-    onnx_path = contract_path.parent / contract.onnx_file
-    options: dict[str, Any] = {}
-    if len(PRECISIONS[backend]) > 1:
-        hw = input_hw or contract.input_hw
-        options = {'precision': precision, 'input_hw': hw, 'report': report}
-    with _naming_install_line(backend):
-        module = importlib.import_module(ENGINES[backend])
-        engine: Engine = module.load(contract, onnx_path, threads, **options)
+    precision = chosen_precision(request.backend, request.precision)
+    contract = load_contract(request.contract_path)
+    hw = request.input_hw or contract.input_hw
+    onnx_path = request.contract_path.parent / contract.onnx_file
+    with _naming_install_line(request.backend):
+        module = importlib.import_module(ENGINES[request.backend])
+        engine: Engine = module.load(
+            contract, onnx_path, replace(request, precision=precision, input_hw=hw)
+        )
     return engine
 
 
@@ -146,6 +140,7 @@ def _naming_install_line(backend: str) -> Iterator[None]:
 
 def chosen_precision(backend: str, precision: str) -> str:
     """Return the precision `auto` stands for, or refuse one the backend does not offer."""
+    assert backend != 'auto', 'lightdepth_ros.engines.choose chooses'
     if backend not in ENGINES:
         raise EngineError(f'backend is {backend!r}; it must be one of {", ".join(BACKENDS)}')
     offered = PRECISIONS[backend]
@@ -183,7 +178,7 @@ def check_inputs(image: np.ndarray, ground: np.ndarray | None, contract: ModelCo
         found = 'missing' if ground is None else f'{ground.dtype} {ground.shape}'
         raise EngineError(
             f'the ground map is {found}; {contract.onnx_file} takes {shape} float32 with an image '
-            f'of {image.shape}. lightdepth_ros.perception.mount.ground_map makes it.'
+            f'of {image.shape}. lightdepth_ros.mount.ground_map makes it.'
         )
 
 

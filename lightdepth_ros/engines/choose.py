@@ -6,15 +6,20 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import logging
 import os
 import statistics
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from lightdepth_ros.backends import ENGINES, PRECISIONS
 from lightdepth_ros.contract import load_contract
-from lightdepth_ros.engines import ENGINES, PRECISIONS, Engine, Report, cpu, load_engine
+from lightdepth_ros.engines import (
+    Engine,
+    EngineRequest,
+    cpu,
+    load_engine,
+)
 from lightdepth_ros.engines.cache import cache_dir, write_atomically
 from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
@@ -51,72 +56,43 @@ class Choice:
     median_ms: dict[str, float] = field(default_factory=dict)
 
 
-def choose(
-    contract_path: Path,
-    threads: int = 1,
-    *,
-    precision: str = 'auto',
-    input_hw: tuple[int, int] | None = None,
-    report: Report | None = None,
-    directory: Path | None = None,
-) -> tuple[Engine, Choice]:
+def choose(request: EngineRequest, directory: Path | None = None) -> tuple[Engine, Choice]:
     """Return the fastest engine that is installed, loads and agrees with ONNX Runtime.
 
-    precision: race only this one; 'auto' races those of RACED. The choice is remembered in
-    `directory` (None: the cache) for this machine, model, size, thread count and set of library
-    versions. `report`, or the log, is told the reason.
+    request: its backend does not matter here; with a precision other than `auto` only that one is
+    raced, else those of RACED. The choice is remembered in `directory` (None: the cache) for this
+    machine, model, size, thread count and set of library versions. The reason is reported.
     """
-    report = report or logging.getLogger('lightdepth').info
-    start = _Start(contract_path, threads, precision, input_hw, report)
-    path = (directory or cache_dir()) / f'auto_{_fingerprint(start)}.json'
+    path = (directory or cache_dir()) / f'auto_{_fingerprint(request)}.json'
     remembered = _recall(path)
     if remembered is not None:
         try:
-            engine = start.load(remembered.backend, remembered.precision)
-            report(f'{remembered.reason} (measured earlier; delete {path} to measure again)')
+            engine = _load(request, remembered.backend, remembered.precision)
+            request.tell(f'{remembered.reason} (measured earlier; delete {path} to measure again)')
             return engine, remembered
         except EngineError as error:
-            report(f'the remembered engine {remembered.backend} fails: {error}')
-    engine, choice = _measured(start)
-    report(choice.reason)
+            request.tell(f'the remembered engine {remembered.backend} fails: {error}')
+    engine, choice = _measured(request)
+    request.tell(choice.reason)
     try:
         write_atomically(path, json.dumps(asdict(choice), indent=2).encode())
     except OSError as error:
-        report(f'warning: the choice cannot be kept in {path} ({error}); it is made at each start')
+        request.tell(
+            f'warning: the choice cannot be kept in {path} ({error}); it is made at each start'
+        )
     return engine, choice
 
 
-@dataclass(frozen=True)
-class _Start:
-    """What every engine is loaded with."""
+def _load(request: EngineRequest, backend: str, precision: str) -> Engine:
+    return load_engine(replace(request, backend=backend, precision=precision))
 
-    contract_path: Path
-    threads: int
-    precision: str
-    input_hw: tuple[int, int] | None
-    report: Report
 
-    @property
-    def text(self) -> str:
-        """What is chosen for, in words."""
-        contract = load_contract(self.contract_path)
-        height, width = self.input_hw or contract.input_hw
-        threads = f'{self.threads} thread{"s" if self.threads > 1 else ""}'
-        return f'{contract.onnx_file} at {width}x{height} on {threads}'
-
-    def load(self, backend: str, precision: str) -> Engine:
-        return load_engine(
-            self.contract_path,
-            backend,
-            self.threads,
-            precision=precision,
-            input_hw=self.input_hw,
-            report=self.report,
-        )
-
-    def candidates(self) -> list[tuple[str, str]]:
-        """Return (backend, precision) of every engine to race, ONNX Runtime first."""
-        return [pair for pair in candidates() if self.precision in ('auto', pair[1])]
+def _text_of(request: EngineRequest) -> str:
+    """Return what is chosen for, in words."""
+    contract = load_contract(request.contract_path)
+    height, width = request.input_hw or contract.input_hw
+    threads = f'{request.threads} thread{"s" if request.threads > 1 else ""}'
+    return f'{contract.onnx_file} at {width}x{height} on {threads}'
 
 
 def candidates() -> list[tuple[str, str]]:
@@ -128,34 +104,36 @@ def candidates() -> list[tuple[str, str]]:
     ]
 
 
-def _measured(start: _Start) -> tuple[Engine, Choice]:
-    engines, notes = _working(start)
+def _measured(request: EngineRequest) -> tuple[Engine, Choice]:
+    engines, notes = _working(request)
     if not engines:
         raise EngineError(f'no backend works here. {"; ".join(notes)}')
-    median_ms = _race(engines, start.input_hw)
+    median_ms = _race(engines, request.input_hw)
     best = fastest(median_ms)
     for name, engine in engines.items():
         if name != best:
             engine.close()
     measured = ', '.join(f'{name} {ms:.1f} ms' for name, ms in median_ms.items())
-    taken = f'backend auto takes {best} for {start.text}: median {measured}'
+    taken = f'backend auto takes {best} for {_text_of(request)}: median {measured}'
     reason = '; '.join([taken, *notes])
     backend, _, precision = best.partition(' ')
     return engines[best], Choice(backend, precision, reason, median_ms)
 
 
-def _working(start: _Start) -> tuple[dict[str, Engine], list[str]]:
+def _working(request: EngineRequest) -> tuple[dict[str, Engine], list[str]]:
     """Load every engine; return those that agree with the first, and why the others do not."""
     engines: dict[str, Engine] = {}
     notes: dict[str, None] = {}
-    for backend, precision in start.candidates():
+    for backend, precision in candidates():
+        if request.precision not in ('auto', precision):
+            continue
         name = f'{backend} {precision}'
         try:
-            engine = start.load(backend, precision)
+            engine = _load(request, backend, precision)
         except EngineError as error:
             notes[f'{backend}: {str(error).split(". ")[0]}'] = None
             continue
-        verdict = compare(engine, next(iter(engines.values()), engine), start.input_hw)
+        verdict = compare(engine, next(iter(engines.values()), engine), request.input_hw)
         if verdict.passed:
             engines[name] = engine
         else:
@@ -202,13 +180,13 @@ def _recall(path: Path) -> Choice | None:
     return choice if choice.backend in ENGINES else None
 
 
-def _fingerprint(start: _Start) -> str:
-    contract = load_contract(start.contract_path)
+def _fingerprint(request: EngineRequest) -> str:
+    contract = load_contract(request.contract_path)
     facts = {
         'onnx': contract.onnx_sha256,
-        'input_hw': list(start.input_hw or contract.input_hw),
-        'threads': start.threads,
-        'precision': start.precision,
+        'input_hw': list(request.input_hw or contract.input_hw),
+        'threads': request.threads,
+        'precision': request.precision,
         'cpu': cpu.name(),
         'isa': [cpu.cap(), cpu.dot_product()],
         'cores': len(os.sched_getaffinity(0)),

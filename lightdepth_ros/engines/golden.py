@@ -4,19 +4,16 @@ drive a robot; one that does not is refused and ONNX Runtime takes over."""
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engines import Engine, Report, load_engine
+from lightdepth_ros.engines import Engine
 from lightdepth_ros.errors import EngineError
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 
 REFERENCE = 'onnxruntime'
 GOLDEN_MOUNT = Mount(1.2, -0.5, 2.0)
@@ -127,7 +124,7 @@ def compare(engine: Engine, reference: Engine, input_hw: tuple[int, int] | None 
 
 def _compare(engine: Engine, reference: Engine, hw: tuple[int, int], known: bool) -> Verdict:
     image, ground = golden_image(hw), golden_ground(engine.contract, hw, known)
-    precision = str(getattr(engine, 'precision', 'fp32'))
+    precision = engine.precision
     if engine.contract.training.get('precision') == 'int8':
         precision = 'int8' if precision == 'fp32' else f'int8+{precision}'
     try:
@@ -167,70 +164,4 @@ def judge(
         f'{worst:.2%} at most ({bound.worst:.0%}); '
         f'{label:.2%} of the labels agree (needed {bound.label:.1%}); confidence differs by '
         f'{confidence:.0f} ({bound.confidence:.0f})',
-    )
-
-
-def load_checked(
-    contract_path: Path,
-    backend: str,
-    threads: int = 1,
-    *,
-    precision: str = 'auto',
-    input_hw: tuple[int, int] | None = None,
-    report: Report | None = None,
-) -> tuple[Engine, Verdict]:
-    """Load an engine and compare it; when it is refused, return ONNX Runtime in its place.
-
-    The verdict tells which happened: `passed` is False when the engine returned is the fallback.
-    A backend that cannot run at all is still an EngineError: the user named it.
-    """
-    options: dict[str, Any] = {'precision': precision, 'input_hw': input_hw, 'report': report}
-    why = ''
-    if backend == 'auto':
-        from lightdepth_ros.engines.choose import choose  # which needs `compare`
-
-        engine, choice = choose(contract_path, threads, **options)
-        why = choice.reason
-    else:
-        engine = load_engine(contract_path, backend, threads, **options)
-    if engine.backend == REFERENCE:
-        return engine, Verdict(True, f'{REFERENCE} is the reference itself', why)
-    reference = load_engine(contract_path, REFERENCE, threads)
-    verdict = compare(engine, reference, input_hw)
-    spare = reference if verdict.passed else engine
-    spare.close()
-    return (engine if verdict.passed else reference), dataclasses.replace(verdict, why=why)
-
-
-def load_sound(
-    contract_path: Path,
-    backend: str,
-    threads: int = 1,
-    *,
-    precision: str = 'auto',
-    input_hw: tuple[int, int] | None = None,
-    report: Report | None = None,
-) -> Engine:
-    """Load an engine for somebody who waits for it: a command line or a Python program.
-
-    Every entrance but the node's (engine_handover, which must keep a robot seeing) comes here.
-    An engine that fails the golden frame is never returned: where `auto` took it, ONNX Runtime
-    takes its place and `report` (None: the log) is warned; where the user named it, EngineError
-    tells the numbers and the remedy, because another engine was not asked for. `onnxruntime` is
-    the reference, so it passes by definition. Raises ContractError or EngineError.
-    """
-    report = report or logging.getLogger('lightdepth').warning
-    engine, verdict = load_checked(
-        contract_path, backend, threads, precision=precision, input_hw=input_hw, report=report
-    )
-    if verdict.passed:
-        return engine
-    if backend == 'auto':
-        report(f'warning: {REFERENCE} takes over, because {verdict.text}')
-        return engine
-    engine.close()
-    raise EngineError(
-        f'backend {backend} is refused, because its numbers are wrong: {verdict.text}. Set '
-        f'backend to {REFERENCE} or auto, or precision to fp32; `lightdepth engine prune --all` '
-        'deletes a built engine that went bad.'
     )

@@ -6,21 +6,27 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
 from lightdepth_ros import memory
+from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engines import (
+    BUILDING,
     OUTPUTS,
+    READY,
+    REFUSED,
     Engine,
+    EngineRequest,
     Report,
     check_inputs,
     load_engine,
     probe,
     unknown_ground,
 )
-from lightdepth_ros.engines.golden import REFERENCE, Verdict, load_checked
+from lightdepth_ros.engines.checked import load_checked, load_reference
+from lightdepth_ros.engines.golden import REFERENCE, Verdict
 from lightdepth_ros.errors import EngineError, LightdepthError
 
 PATIENCE_S = 3.0
@@ -29,8 +35,6 @@ REPORT_S = 5.0
 """At least so often the log and the diagnostics hear of an engine that is being made."""
 KEPT_SIZES = 4
 """Engines kept where each holds for one image size; the oldest goes first."""
-BUILDING, READY, REFUSED = 'building', 'ready', 'refused'
-"""States of an engine, as the diagnostics show them."""
 
 Size = tuple[int, int]
 """(height, width) of a network input in pixels."""
@@ -41,37 +45,28 @@ _builds = threading.Lock()
 """Held while an engine is made: two at once would spoil each other's timings."""
 
 
-def serving_engine(
-    contract_path: Path,
-    backend: str,
-    threads: int,
-    report: Report,
-    *,
-    precision: str = 'auto',
-    input_hw: Size,
-) -> Engine:
+def serving_engine(request: EngineRequest) -> Engine:
     """Return an engine that may serve a robot: ready at once, checked on the golden frame.
 
     ONNX Runtime, the reference, is returned as it is; anything else as a HandoverEngine. Raises
     ContractError or EngineError, at once, for what cannot work at all: a backend that was named
     but lacks its libraries or its GPU is an error that tells the remedy, not a fallback.
     """
-    if backend == REFERENCE:
-        engine = load_engine(contract_path, backend, threads, precision=precision)
+    input_hw = request.input_hw or load_contract(request.contract_path).input_hw
+    if request.backend == REFERENCE:
+        engine = load_engine(request)
         warm_up(engine, input_hw)
         return engine
-    if backend != 'auto':
-        probe(backend, precision)
+    if request.backend != 'auto':
+        probe(request.backend, request.precision)
 
     def stand_in() -> Engine:
-        return load_engine(contract_path, REFERENCE, threads)
+        return load_reference(request)
 
     def make(hw: Size, report: Report) -> tuple[Engine, Verdict]:
-        return load_checked(
-            contract_path, backend, threads, precision=precision, input_hw=hw, report=report
-        )
+        return load_checked(replace(request, input_hw=hw, report=report))
 
-    return HandoverEngine(f'backend {backend}', stand_in, make, input_hw, report)
+    return HandoverEngine(f'backend {request.backend}', stand_in, make, input_hw, request.tell)
 
 
 def warm_up(engine: Engine, input_hw: Size) -> None:
@@ -90,14 +85,15 @@ class HandoverEngine:
     """An Engine: a stand-in at first, the wanted one once it is made and has passed its check.
 
     The change happens between two calls of `run`. Where the wanted engine holds for one image
-    size only (its attribute `one_size` is true), an image of another size is served by the
+    size only (`one_size`), an image of another size is served by the
     stand-in again until the engine for that size is made. One that was refused is not tried
     again. Thread safe: runs take turns.
 
-    state   BUILDING, READY, or REFUSED (then the stand-in goes on): for the diagnostics.
-    text    what is behind the state, one line.
+    state, text  BUILDING, READY, or REFUSED (then the stand-in goes on): for the diagnostics.
     backend, device, precision  of the engine that serves now.
     """
+
+    one_size = False
 
     def __init__(
         self, name: str, stand_in: Callable[[], Engine], make: Make, input_hw: Size, report: Report
@@ -167,7 +163,7 @@ class HandoverEngine:
 
     def _show(self, engine: Engine) -> None:
         self.backend, self.device = engine.backend, engine.device
-        self.precision = str(getattr(engine, 'precision', 'fp32'))
+        self.precision = engine.precision
 
     def _begin(self, hw: Size) -> None:
         self._settled.clear()
@@ -224,7 +220,7 @@ class HandoverEngine:
     def _hand_over(self, hw: Size, engine: Engine) -> None:
         while len(self._ready) >= KEPT_SIZES:
             self._ready.pop(next(iter(self._ready))).close()
-        self._ready[hw if getattr(engine, 'one_size', False) else None] = engine
+        self._ready[hw if engine.one_size else None] = engine
         self._show(engine)
         if self._stand_in is not None:
             self._stand_in.close()

@@ -16,6 +16,8 @@ from lightdepth_ros.engines import (
     GROUND,
     IMAGE,
     OUTPUTS,
+    READY,
+    EngineRequest,
     check_inputs,
     named_inputs,
     unknown_ground,
@@ -56,6 +58,9 @@ class OnnxRuntimeEngine:
 
     backend = 'onnxruntime'
     device = 'CPU'
+    precision = 'fp32'
+    one_size = False
+    state, text = READY, ''
 
     def __init__(self, contract: ModelContract, model: bytes, threads: int) -> None:
         self.contract = contract
@@ -98,16 +103,16 @@ class OnnxRuntimeEngine:
         self._model = None
 
 
-def load(contract: ModelContract, onnx_path: Path, threads: int) -> OnnxRuntimeEngine:
-    """Load `onnx_path` for `threads` CPU threads and prove that it fits its contract.
+def load(contract: ModelContract, onnx_path: Path, request: EngineRequest) -> OnnxRuntimeEngine:
+    """Load `onnx_path` for `request.threads` CPU threads and prove that it fits its contract.
 
     Raises EngineError for a missing or corrupt file, and for inputs, outputs, types, sizes or a
     class count other than the contract's.
     """
-    if threads < 1:
-        raise EngineError(f'threads is {threads}; it must be at least 1')
+    if request.threads < 1:
+        raise EngineError(f'threads is {request.threads}; it must be at least 1')
     try:
-        engine = OnnxRuntimeEngine(contract, onnx_path.read_bytes(), threads)
+        engine = OnnxRuntimeEngine(contract, onnx_path.read_bytes(), request.threads)
         session = engine.session(OUTPUTS)
     except OSError as error:
         raise EngineError(

@@ -19,7 +19,8 @@ from lightdepth_ros.engines import (
     GROUND,
     IMAGE,
     OUTPUTS,
-    Report,
+    READY,
+    EngineRequest,
     check_inputs,
     cpu,
     ground_shape,
@@ -42,7 +43,8 @@ class OpenVinoEngine:
     backend = 'openvino'
     one_size = True
     """Another size works too, but is compiled within the first `run`: too long for a robot's
-    frame, so engine_handover lets ONNX Runtime serve it until an engine for it is made."""
+    frame, so handover.py lets ONNX Runtime serve it until an engine for it is made."""
+    state, text = READY, ''
 
     def __init__(
         self, contract: ModelContract, onnx_path: Path, threads: int, precision: str
@@ -110,23 +112,15 @@ def probe(precision: str) -> None:
     _device_name(ov.Core(), precision)
 
 
-def load(
-    contract: ModelContract,
-    onnx_path: Path,
-    threads: int,
-    *,
-    precision: str = 'fp32',
-    input_hw: tuple[int, int] | None = None,
-    report: Report | None = None,
-) -> OpenVinoEngine:
+def load(contract: ModelContract, onnx_path: Path, request: EngineRequest) -> OpenVinoEngine:
     """Load a model; `input_hw` is compiled now (all outputs), other sizes when they come.
 
     precision: 'fp32', or 'bf16' on a CPU that has it (EngineError elsewhere).
     """
-    engine = OpenVinoEngine(contract, onnx_path, threads, precision)
-    if input_hw is not None:
-        blank = np.zeros((1, *input_hw, 3), np.uint8)
-        engine.run(blank, ground=unknown_ground(contract, input_hw))
+    engine = OpenVinoEngine(contract, onnx_path, request.threads, request.precision)
+    if request.input_hw is not None:
+        blank = np.zeros((1, *request.input_hw, 3), np.uint8)
+        engine.run(blank, ground=unknown_ground(contract, request.input_hw))
     return engine
 
 

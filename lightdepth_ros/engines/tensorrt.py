@@ -7,7 +7,6 @@ An engine ("plan") holds for one image size and one set of outputs. Plans come f
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engines import GROUND, IMAGE, OUTPUTS, Report, check_inputs, ground_shape
+from lightdepth_ros.engines import (
+    GROUND,
+    IMAGE,
+    OUTPUTS,
+    READY,
+    EngineRequest,
+    Report,
+    check_inputs,
+    ground_shape,
+)
 from lightdepth_ros.engines.cache import EngineKey, discard
 from lightdepth_ros.engines.cuda_io import DeviceIo, Gpu, TensorSpec, find_gpu, import_cuda
 from lightdepth_ros.engines.tensorrt_build import (
@@ -61,6 +69,7 @@ class TensorRtEngine:
     backend = 'tensorrt'
     one_size = True
     """An image of a size that was not prepared costs a build: see HandoverEngine."""
+    state, text = READY, ''
 
     def __init__(
         self,
@@ -174,24 +183,19 @@ def probe(precision: str = 'fp16') -> Gpu:
 def load(
     contract: ModelContract,
     onnx_path: Path,
-    threads: int,
-    *,
-    precision: str = 'fp16',
-    input_hw: tuple[int, int] | None = None,
-    report: Report | None = None,
+    request: EngineRequest,
     libraries: Libraries | None = None,
 ) -> TensorRtEngine:
     """Load a model on the first visible GPU; builds its engines unless they are cached.
 
-    threads: not used, the GPU does the work. A build takes seconds with tensorrt_rtx and up to
+    Threads are not used, the GPU does the work. A build takes seconds with tensorrt_rtx and up to
     minutes with tensorrt; `report` is told every 5 s. Raises EngineError without a GPU.
     """
     if libraries is None:
         libraries = Libraries(import_tensorrt(), import_cuda())
-    report = report or logging.getLogger('lightdepth').info
-    engine = TensorRtEngine(contract, onnx_path, precision, libraries, report)
+    engine = TensorRtEngine(contract, onnx_path, request.precision, libraries, request.tell)
     try:
-        engine.prepare(input_hw or contract.input_hw)
+        engine.prepare(request.input_hw or contract.input_hw)
     except EngineError:
         engine.close()
         raise

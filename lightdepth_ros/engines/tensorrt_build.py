@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lightdepth_ros.backends import INSTALL
 from lightdepth_ros.contract import ModelContract
-from lightdepth_ros.engines import INSTALL, Report
+from lightdepth_ros.engines import Report
 from lightdepth_ros.engines.cache import EngineKey, get_or_build
 from lightdepth_ros.errors import EngineError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount, ground_map
+from lightdepth_ros.mount import Mount, ground_map
 
 SAME_DEG = 0.05
 """A mount that has turned by less keeps its map. It moves the horizon by 0.4 px of a 480 px wide

@@ -15,9 +15,9 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import SKY, UNLABELLED
 from lightdepth_ros.engines import Engine
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.mount import Mount, height_factor
 from lightdepth_ros.perception.ground_view import GroundViews
 from lightdepth_ros.perception.lens import Lens
-from lightdepth_ros.perception.mount import Mount, height_factor
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.preprocess import Prepared, Preprocessor, halve
 

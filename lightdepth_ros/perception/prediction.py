@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ from lightdepth_ros.contract import EXIT_STRIDE, ModelContract, load_contract, m
 from lightdepth_ros.engines import Engine, Report
 from lightdepth_ros.engines.handover import HandoverEngine, serving_engine
 from lightdepth_ros.errors import ConfigError, ContractError, EngineError
-from lightdepth_ros.perception.loading import contract_path, model_note, own_path, perception_of
+from lightdepth_ros.perception.loading import (
+    contract_path,
+    engine_request,
+    model_note,
+    own_path,
+    perception_of,
+)
 from lightdepth_ros.perception.perception import Perception
 
 
@@ -156,14 +162,7 @@ class ModelSet:
         note = model_note(config)
         if note:
             self._report(note)
-        return serving_engine(
-            exit_path(config),
-            config.backend,
-            config.threads,
-            self._report,
-            precision=config.precision,
-            input_hw=config.input_hw,
-        )
+        return serving_engine(engine_request(config, exit_path(config), self._report))
 
 
 def at_resolution(config: NodeConfig, name: str) -> NodeConfig:

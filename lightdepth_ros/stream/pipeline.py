@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.engines.handover import READY
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.stream.model_set import ModelSet, at_resolution
@@ -29,15 +28,14 @@ class Pipeline:
         stride = engine.contract.stride
         height, width = self.config.input_hw
         about = '' if self.config.fit != 'adapt' else 'about '
-        note = str(getattr(engine, 'text', ''))
         return {
             'model': engine.contract.onnx_file,
             'output_resolution': engine.contract.exit,
             'backend': engine.backend,
             'device': engine.device,
-            'precision': getattr(engine, 'precision', 'fp32'),
-            'engine': str(getattr(engine, 'state', READY)),
-            **({'engine_note': note} if note else {}),
+            'precision': engine.precision,
+            'engine': engine.state,
+            **({'engine_note': engine.text} if engine.text else {}),
             'input': f'{about}{width}x{height}',
             'output': f'{about}{width // stride}x{height // stride}',
         }

@@ -11,7 +11,7 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import HEIGHT_LIMITS_M, Mount
+from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
 from lightdepth_ros.scale.ground import fit_ground
 from training.crops.augment import View
 from training.crops.ground import ASSUMED_FOCAL, horizon_row

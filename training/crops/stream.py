@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
-from lightdepth_ros.perception.mount import MAP_STRIDE, Mount, ground_map, height_factor
+from lightdepth_ros.mount import MAP_STRIDE, Mount, ground_map, height_factor
 from training.config import TrainConfig
 from training.crops import augment, pose, props, seam, sidestep, truth
 from training.crops import paste as pasting

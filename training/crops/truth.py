@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.classes import CLASS_ID, NAV7_ID, SKY, UNLABELLED, nav7_table
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.config import CANONICAL_FOCAL_PX, TrainConfig
 from training.crops.augment import View, warp
 from training.crops.ground import with_ground
 from training.crops.pose import with_pose
 from training.datasets.sample import Sample
-from training.labels.compensate import hidden_returns
 from training.labels.local_correction import correct_locally
 
 Example = dict[str, np.ndarray | bool]
@@ -29,6 +29,8 @@ THING_GAIN = 4.0
 """A thing of fewer pixels than THING_PX counts more, by the square root, up to THING_GAIN."""
 TEACHER_ABS_REL_LIMIT = 0.2
 SPARSE_SHARE = 0.2
+CLEARLY = 0.6
+"""A class is clearly the likelier of two with this share of their chance."""
 PERSON = NAV7_ID['person']
 THINGS = [NAV7_ID[name] for name in ('person', 'vehicle', 'roadside_object')]
 TWO_WHEELS = [CLASS_ID[name] for name in ('motorcycle', 'bicycle')]
@@ -40,11 +42,12 @@ def clean(sample: Sample, depth_truth: str) -> Sample:
     Sparse sensor depth (under a fifth of the pixels) loses the returns that the camera cannot see,
     and a teacher that is off by more than 20 % on average on the frame's own sensor points is not
     used there. With depth_truth 'compensated' the other teachers are bent to those points first.
-    Labels agree with what people drew (`with_whole_riders`). A frame without any depth gets that
+    Labels agree with what people drew (`with_whole_riders`), and unsure ones take the teacher's
+    likelier class (`with_likelier_labels`). A frame without any depth gets that
     of level ground, if its camera's mount is known (training.crops.ground). Its pose over the
     ground is fitted where nobody says it (training.crops.pose).
     """
-    sample = with_ground(with_pose(with_whole_riders(sample)))
+    sample = with_ground(with_pose(with_likelier_labels(with_whole_riders(sample))))
     depth, teacher, camera = sample.depth_m, sample.teacher_depth_m, sample.camera
     if depth is None:
         return sample
@@ -67,6 +70,20 @@ def with_whole_riders(sample: Sample) -> Sample:
         return sample
     ridden = (sample.nav7_id == PERSON) & np.isin(sample.label_id, TWO_WHEELS)
     return replace(sample, label_id=np.where(ridden, np.uint8(CLASS_ID['rider']), sample.label_id))
+
+
+def with_likelier_labels(sample: Sample) -> Sample:
+    """Label pixels that a teacher left open, where one class is clearly likelier than the next.
+
+    A teacher's label needs most of the chance of all classes; its two likeliest ones, which are
+    kept beside it (Sample.soft_label), tell more: mostly about poles, signs, fences and edges.
+    """
+    soft, label = sample.soft_label, sample.label_id
+    if soft is None or label is None or sample.nav7_id is not None:
+        return sample
+    full = cv2.resize(soft, label.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    clear = (full[..., 0] != UNLABELLED) & (full[..., 2] >= CLEARLY * 255)
+    return replace(sample, label_id=np.where((label == UNLABELLED) & clear, full[..., 0], label))
 
 
 def trustworthy(teacher_m: np.ndarray, sensor_m: np.ndarray) -> bool:

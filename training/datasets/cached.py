@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Dataset, Sample
 
 ARRAYS = ('rgb', 'depth_m', 'label_id')

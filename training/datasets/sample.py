@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 
 GUESSED_HEIGHT_M = 1.65
 """Height of a car's camera that nobody has measured: KITTI's, so that a guess never argues with

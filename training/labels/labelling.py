@@ -16,11 +16,13 @@ import numpy as np
 from lightdepth_ros.contract import file_sha256
 from lightdepth_ros.errors import ConfigError, DataError
 from lightdepth_ros.files import WriteError
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.labels import compensate, local_correction
 from training.labels import files as labels
 from training.labels.labelled import name_of
+from training.labels.soft import soften
 from training.teachers.teacher import Teacher, TeacherOutput, open_teacher
 
 SURE = 255
@@ -126,8 +128,11 @@ class Labeller:
 
     def corrected(self, sample: Sample, output: TeacherOutput) -> TeacherOutput:
         """Apply the plan's compensation to depth and classes."""
-        if self.plan.narrow and sample.nav7_id is not None and output.probabilities is not None:
-            label, confidence = compensate.narrow_classes(output.probabilities, sample.nav7_id)
+        chances, coarse = output.probabilities, sample.nav7_id if self.plan.narrow else None
+        if chances is not None:
+            output = replace(output, soft_label=soften(chances, coarse))
+        if chances is not None and coarse is not None:
+            label, confidence = compensate.narrow_classes(chances, coarse)
             output = replace(output, label_id=label, confidence=confidence)
         if output.depth_m is None or not (self.local or self.bins):
             return output
@@ -156,7 +161,7 @@ class Labeller:
         if self.local:
             found = local_correction.correct_locally(depth, lidar, sample.camera.fx)
             return compensate.keep_lidar(found.depth_m, lidar, found.trusted), found.trusted
-        visible = (lidar > 0) & ~compensate.hidden_returns(lidar, sample.camera.fx)
+        visible = (lidar > 0) & ~hidden_returns(lidar, sample.camera.fx)
         return compensate.keep_lidar(depth, lidar, visible), visible
 
     def sky_labels(self, sample: Sample, output: TeacherOutput) -> np.ndarray | None:

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
-from training.labels.compensate import LIDAR_OFFSET_M, hidden_returns
+from lightdepth_ros.perception.occlusion import LIDAR_OFFSET_M, hidden_returns
 
 GRID_PX = 4
 KNOTS = 8

@@ -23,7 +23,7 @@ from torch import nn
 
 from lightdepth_ros.contract import MODELS_DIR, load_contract, model_name
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.perception.mount import MAP_CHANNELS
+from lightdepth_ros.mount import MAP_CHANNELS
 from training.config import CANONICAL_FOCAL_PX
 from training.model.distill import STD_RGB, normalise
 from training.students.interface import EXITS

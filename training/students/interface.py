@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
-from lightdepth_ros.perception.mount import MAP_CHANNELS, MAP_STRIDE
+from lightdepth_ros.mount import MAP_CHANNELS, MAP_STRIDE
 
 EXITS = ('XS', 'S', 'M', 'L')
 """Exits from coarse to fine; their strides 16, 8, 4, 2 stand in lightdepth_ros.contract."""
@@ -37,7 +37,7 @@ class ScaleOutput(NamedTuple):
 class GroundEmbedding(nn.Module):
     """Adds to features where each cell lies relative to the level ground.
 
-    A 1x1 convolution of the ground map (lightdepth_ros.perception.mount), averaged to the
+    A 1x1 convolution of the ground map (lightdepth_ros.mount), averaged to the
     features' stride. It starts at zero, so a trained student takes it on without a jolt. (The
     idea of telling depth networks the ground: Yang et al., "GEDepth", ICCV 2023; of telling
     convolutions the camera: Facil et al., "CAM-Convs", CVPR 2019.)

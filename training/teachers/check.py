@@ -6,7 +6,7 @@
 Prints for each frame with lidar the share of points whose disparity is within 3 px (stereo), the
 errors in metres, CPU seconds (of all threads) and peak memory, and writes one picture for each
 frame. "visible" leaves out lidar returns of surfaces that the camera cannot see
-(training.labels.compensate.hidden_returns, from the lidar alone).
+(lightdepth_ros.perception.occlusion, from the lidar alone).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 from lightdepth_ros.draw import color_depth
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import png, write_files
+from lightdepth_ros.perception.occlusion import hidden_returns
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Sample
-from training.labels.compensate import hidden_returns
 from training.scoring.report import table
 from training.teachers.teacher import TEACHERS, TeacherOutput, open_teacher
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Sample
 from training.datasets.synthetic import floor_map, light, world
 from training.datasets.synthetic.raster import Pose, pose

@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.perception.mount import Mount
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Sample
 from training.datasets.synthetic.raster import NEAR_M, Pose, pose
 from training.datasets.synthetic.robots import conditions, floor, indoor, outdoor, surroundings
@@ -34,7 +34,7 @@ from training.datasets.synthetic.robots.picture import Place, render
 
 HEIGHTS_M = (0.15, 2.5)
 PITCHES_DEG = (-15.0, 30.0)
-"""As in lightdepth_ros.perception.mount: positive looks down."""
+"""As in lightdepth_ros.mount: positive looks down."""
 FIELDS_DEG = (45.0, 110.0)
 PLACES = {
     'corridor': (indoor.corridor, 0.15), 'room': (indoor.room, 0.17),
