@@ -66,7 +66,7 @@ soak:
 
 fuzz: export LIGHTDEPTH_FUZZ_CASES ?= 10000
 fuzz: env-all
-	@$(RUN) -m pytest -q test/test_fuzz_messages.py
+	@$(RUN) -m pytest -q test/stream/test_fuzz_messages.py
 
 docs:
 	@$(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)-docs' --no-package docs

@@ -25,6 +25,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 DEPTH_LAUNCH = Path(__file__).resolve().parent / 'depth.launch.py'
+SHARED_MEMORY_LAUNCH = DEPTH_LAUNCH.with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'rate': ('1.0', 'Speed: 1.0 as recorded, 0.5 half as fast.'),
@@ -48,7 +49,8 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(str(DEPTH_LAUNCH)),
         launch_arguments=[('use_sim_time', 'true')],
     )
-    return LaunchDescription([*declared, OpaqueFunction(function=player), depth])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=player), depth])
 
 
 def player(context: LaunchContext) -> list[ExecuteProcess]:

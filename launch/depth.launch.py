@@ -14,12 +14,19 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 PACKAGE = 'lightdepth_ros'
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
+SHARED_MEMORY_LAUNCH = Path(__file__).resolve().with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'namespace': ('', 'Namespace of the node and of its topics.'),
@@ -69,7 +76,8 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=start)])
 
 
 def start(context: LaunchContext) -> list[Node | LogInfo]:

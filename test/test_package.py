@@ -193,6 +193,7 @@ NOT_PINNED = {
     *('tensorrt', 'nncf'),  # need an NVIDIA GPU, or are a user's choice
     *('tensorrt_rtx', 'cuda'),  # an optional backend; pinned where it is tested
     *('launch', 'launch_ros', 'vision_msgs', 'bondpy', 'cv_bridge'),  # not to be had as wheels
+    'tf2_msgs',  # likewise
 }
 
 
@@ -211,7 +212,7 @@ def test_every_library_that_is_imported_is_pinned(folder: str, sets: tuple[str, 
     if 'ros' in sets:  # what the ROS wheels bring along
         constraints = (ROOT / 'requirements' / 'constraints.txt').read_text(encoding='utf-8')
         pinned |= set(re.findall(r'(?m)^(ros-[\w-]+)==', constraints))
-    own = {'lightdepth_ros', 'training', 'tools', *(p.stem for p in (ROOT / 'test').glob('*.py'))}
+    own = {'lightdepth_ros', 'training', 'tools', *(p.stem for p in (ROOT / 'test').rglob('*.py'))}
     known = own | NOT_PINNED | set(sys.stdlib_module_names)
     places = packages_distributions()
     loose = {

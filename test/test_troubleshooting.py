@@ -14,7 +14,9 @@ from lightdepth_ros.stream.counters import REASONS
 from lightdepth_ros.stream.outputs import OUTPUTS
 from tools.ros_env import ROOT
 
-TEXT = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
+PAGE = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
+TEXT = re.sub(r'\n  (?=\S)', ' ', PAGE)
+"""The page with each item of a list on one line, however it is wrapped."""
 SECTIONS = re.split(r'(?m)^### ', TEXT)[1:]
 QUOTE = re.compile(r'`((?:[^`]|`[^`]*`(?=[^\n]*`))*?)`(?= `|$)')
 """A quoted sentence ends where its line or the next quotation begins: it may hold backticks."""
@@ -95,7 +97,7 @@ def test_every_subcommand_and_reason_that_is_named_exists():
 
 
 def test_every_test_that_a_page_names_exists():
-    source = '\n'.join(p.read_text(encoding='utf-8') for p in (ROOT / 'test').glob('test_*.py'))
+    source = '\n'.join(p.read_text(encoding='utf-8') for p in (ROOT / 'test').rglob('test_*.py'))
     defined = set(re.findall(r'(?m)^def (test_\w+)', source))
     for page in sorted((ROOT / 'docs').glob('*.md')):
         named = set(re.findall(r'`(test_\w+)`', page.read_text(encoding='utf-8')))

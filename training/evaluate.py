@@ -9,6 +9,7 @@ Examples, from the repository root:
   python -m training.evaluate --model $M --exits L,M,S,XS --data kitti-val,camvid-val --out runs/e
   python -m training.evaluate --model $M --data kitti-val,kitti-unlabelled --robot --out runs/e
   python -m training.evaluate --model $M --data synthetic --limit 100 --robot
+  python -m training.evaluate --model $M --data kitti-val --mount unknown --mount dataset
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from typing import Any
 from lightdepth_ros.contract import EXIT_STRIDE, model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
+from lightdepth_ros.mount import Mount
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset, Sample
 from training.scoring import plots, report, robustness
-from training.scoring.fullframe import Model, tile_width
+from training.scoring.fullframe import Model, MountChoice, tile_width
 from training.scoring.protocols import PROTOCOLS, Protocol
 from training.scoring.score import score, summary
 from training.scoring.worst import worst_frames
@@ -82,6 +84,22 @@ def describe(model: Model, dataset: Dataset) -> dict[str, Any]:
         'fit': model.input_of((height, width))[1],
         'backend': f'{model.engine.backend} on {model.engine.device}',
     }
+
+
+def parse_mount(text: str) -> MountChoice:
+    """Return unknown, dataset, or the mount of HEIGHT[,PITCH[,ROLL]] in metres and degrees."""
+    if text == 'unknown' or text == 'dataset':
+        return text
+    try:
+        numbers = [float(word) for word in text.split(',')]
+        if not 1 <= len(numbers) <= 3:
+            raise ValueError(f'{len(numbers)} numbers')
+    except ValueError as error:
+        raise ConfigError(
+            f'mount is {text!r}; it must be unknown, dataset, or HEIGHT[,PITCH[,ROLL]] in metres '
+            f'and degrees, as in 0.42,5 ({error})'
+        ) from error
+    return Mount(*numbers)
 
 
 def ways_of(
@@ -156,6 +174,14 @@ def parser() -> argparse.ArgumentParser:
         'once (node,predict,one-pass)',
     )
     p.add_argument(
+        '--mount',
+        action='append',
+        metavar='WHICH',
+        help='what the network is told of the camera: unknown, dataset (its pose, or level at its '
+        'height, where the data set knows it), or HEIGHT[,PITCH[,ROLL]] in metres and degrees; '
+        'may be repeated (unknown)',
+    )
+    p.add_argument(
         '--robot',
         action='store_true',
         help='also flatness, obstacles, flicker, focal length, image faults',
@@ -188,10 +214,12 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
         )
         for dataset in datasets:
             for way, same in ways_of(model, dataset, args.wide, args.input_height):
-                result = evaluate_model(way, dataset, protocol, args.robot) | {'same': same}
-                results.append(result)
-                if args.out:
-                    worst_frames(dataset, way, result, args.out, args.worst)
+                for mount in args.mount or ['unknown']:
+                    told = way.with_mount(parse_mount(mount))
+                    result = evaluate_model(told, dataset, protocol, args.robot)
+                    results.append(result | {'same': same, 'mount': mount})
+                    if args.out:
+                        worst_frames(dataset, told, results[-1], args.out, args.worst)
         model.close()
     return results
 

@@ -19,10 +19,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
+from lightdepth_ros import shared_memory
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
 from lightdepth_ros.node.inputs import Input
+from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
@@ -46,6 +48,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         """Declare the parameters; ConfigError for a wrong value."""
         super().__init__('depth_node')
         self._voice = Voice(self.get_logger().warning, self.get_logger().error)
+        self._tf = TfInput(self, self._voice)
         self._config = params.declare(self)
         self._switcher: Switcher | None = None
         self._streams: list[Stream] = []
@@ -61,6 +64,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
+        self._tell_shared_memory()
 
     @property
     def config(self) -> NodeConfig:
@@ -134,6 +138,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._bond is not None:
             self._bond.shutdown()
             self._bond = None
+        self._tf.close()
         for entry in self._inputs:
             entry.close()
         self._inputs.clear()
@@ -162,7 +167,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _open(self, camera: str) -> None:
         transport = self._config.image_transport
         self._streams.append(
-            topics.open_stream(self, camera, transport, self._voice, self._seldom)
+            topics.open_stream(
+                self, camera, transport, self._voice, self._seldom, self._tf.transforms
+            )
         )
         info = topics.open_label_info(self, camera, self._voice, self._seldom)
         self._label_infos.append(info)
@@ -181,6 +188,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _follow(self) -> None:
         for entry in self._inputs:
             entry.follow(self._config.image_reliability)
+        self._tf.follow(self._worker is not None and self._config.mount == 'tf')
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
@@ -209,6 +217,13 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         info = topics.label_info(classes, Header(stamp=self.get_clock().now().to_msg()))
         for publisher in self._label_infos:
             publisher.publish(info)
+
+    def _tell_shared_memory(self) -> None:
+        if not topics.uses_fast_dds():
+            return
+        segments, free = shared_memory.own_segments_mb(), shared_memory.free_mb()
+        fine, text = shared_memory.report(os.environ, segments, free)
+        (self.get_logger().info if fine else self.get_logger().warning)(text)
 
     def _tell_start(self, pipeline: Pipeline) -> None:
         facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())

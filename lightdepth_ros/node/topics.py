@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy import get_rmw_implementation_identifier
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
@@ -28,6 +29,7 @@ from lightdepth_ros.stream.explain import explain_mismatch
 from lightdepth_ros.stream.messages import classes_to_label_info
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 try:
@@ -143,12 +145,17 @@ class _QuietNode:
 
 
 def open_stream(
-    node: LifecycleNode, camera: str, transport: str, voice: Voice, seldom: Seldom
+    node: LifecycleNode,
+    camera: str,
+    transport: str,
+    voice: Voice,
+    seldom: Seldom,
+    transforms: Transforms,
 ) -> Stream:
     """Create the publishers of a camera and return its stream.
 
     camera: the namespace of its topics below the node's; '' = none. transport: key of INPUTS.
-    seldom: where the callbacks of QoS mismatches wait.
+    seldom: where the callbacks of QoS mismatches wait. transforms: see Stream.
     """
     prefix = f'{camera}/' if camera else ''
     suffix, _, image_type = INPUTS[transport]
@@ -169,6 +176,7 @@ def open_stream(
         mismatches=mismatches,
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
+        transforms=transforms,
     )
 
 
@@ -189,6 +197,11 @@ def open_label_info(node: LifecycleNode, camera: str, voice: Voice, seldom: Seld
 def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
     """Return the message for the publisher of `open_label_info`."""
     return classes_to_label_info(classes, header, vision_msgs)
+
+
+def uses_fast_dds() -> bool:
+    """Return whether ROS speaks through Fast DDS, its default."""
+    return 'fastrtps' in get_rmw_implementation_identifier()
 
 
 def open_bond(node: LifecycleNode) -> Any:

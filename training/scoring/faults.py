@@ -14,6 +14,7 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
+from lightdepth_ros.mount import Mount
 from training.scoring.fullframe import FullFrame, Predictor
 
 Fault = Callable[[np.ndarray], np.ndarray]
@@ -64,7 +65,7 @@ FAULTS: dict[str, Fault] = {
 
 def faulty(predictor: Predictor, fault: Fault) -> Predictor:
     """Return the predictor seeing every image through `fault`."""
-    return lambda rgb, camera, far_m: predictor(fault(rgb), camera, far_m)
+    return lambda rgb, camera, far_m, mount=None: predictor(fault(rgb), camera, far_m, mount)
 
 
 def zoomed(predictor: Predictor, factor: float) -> Predictor:
@@ -74,11 +75,13 @@ def zoomed(predictor: Predictor, factor: float) -> Predictor:
     middle was; around it there is none.
     """
 
-    def predict(rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
+    def predict(
+        rgb: np.ndarray, camera: Camera, far_m: float, mount: Mount | None = None
+    ) -> FullFrame:
         height, width = round(camera.height / factor), round(camera.width / factor)
         y0, x0 = (camera.height - height) // 2, (camera.width - width) // 2
         middle = np.ascontiguousarray(rgb[y0 : y0 + height, x0 : x0 + width])
-        inner = predictor(middle, camera.cropped(x0, y0, width, height), far_m)
+        inner = predictor(middle, camera.cropped(x0, y0, width, height), far_m, mount)
         window = np.s_[y0 : y0 + height, x0 : x0 + width]
         outer = FullFrame(
             np.full(camera.size_hw, np.nan, np.float32),

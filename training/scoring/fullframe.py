@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.checked import load_sound
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.perception.placement import Placement, plan
 from lightdepth_ros.perception.prediction import Prediction
@@ -52,8 +54,11 @@ class FullFrame:
     confidence: np.ndarray
 
 
-Predictor = Callable[[np.ndarray, Camera, float], FullFrame]
-"""(rgb (H, W, 3) uint8, camera, far limit in metres) -> FullFrame."""
+Predictor = Callable[[np.ndarray, Camera, float, Mount | None], FullFrame]
+"""(rgb (H, W, 3) uint8, camera, far limit in metres, the camera's mount as the data set knows it)
+-> FullFrame."""
+MountChoice = Literal['unknown', 'dataset'] | Mount
+"""Which mount a model is told: none, the data set's where it knows one, or always the same."""
 
 
 def full_size(prediction: Prediction, camera: Camera, far_m: float) -> FullFrame:
@@ -183,6 +188,7 @@ class Model:
     def __init__(
         self, contract_path: Path, *, input_height: int = 320, wide: str = 'one-pass',
         backend: str = 'onnxruntime', threads: int = 1, outputs: Sequence[str] = OUTPUTS,
+        mount: MountChoice = 'unknown',
     ) -> None:  # fmt: skip
         """Load the contract. Without 'label' in `outputs`, depth is not set to far at sky labels:
         what a depth-only subscriber gets. `input_height` is for whole frames: the ways of users
@@ -195,23 +201,36 @@ class Model:
         self.wide = wide
         self.input_height = NodeConfig().input_height if wide in USER_FITS else input_height
         self.outputs = tuple(outputs)
+        self.mount = mount
         self._perceptions: dict[tuple[tuple[int, int], str], Perception] = {}
 
-    def __call__(self, rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
-        """Predict (H, W, 3) uint8 RGB seen by `camera`."""
+    def __call__(
+        self, rgb: np.ndarray, camera: Camera, far_m: float, known: Mount | None = None
+    ) -> FullFrame:
+        """Predict (H, W, 3) uint8 RGB seen by `camera`; known: the data set's mount of it."""
+        mount = self.mount_for(known)
         if self.wide != 'three-tiles':
-            return self.one_pass(rgb, camera, far_m)
+            return self.one_pass(rgb, camera, far_m, mount)
         tile, starts = tile_width(camera.size_hw), tile_starts(camera.size_hw)
         tiles = []
         for x0 in starts:
             part = np.ascontiguousarray(rgb[:, x0 : x0 + tile])
-            tiles.append(self.one_pass(part, camera.cropped(x0, 0, tile, camera.height), far_m))
+            view = camera.cropped(x0, 0, tile, camera.height)
+            tiles.append(self.one_pass(part, view, far_m, mount))
         return merge_tiles(tiles, starts, camera.width)
 
-    def one_pass(self, rgb: np.ndarray, camera: Camera, far_m: float) -> FullFrame:
+    def mount_for(self, known: Mount | None) -> Mount | None:
+        """Return the mount that the network is told, given what the data set knows."""
+        if self.mount == 'unknown':
+            return None
+        return known if self.mount == 'dataset' else self.mount
+
+    def one_pass(
+        self, rgb: np.ndarray, camera: Camera, far_m: float, mount: Mount | None
+    ) -> FullFrame:
         """Predict with one run of the network over all of `rgb`."""
         perception = self.perception(*self.input_of(camera.size_hw))
-        prediction = perception.predict(rgb, camera, self.outputs).prediction
+        prediction = perception.predict(rgb, camera, self.outputs, mount).prediction
         return full_size(prediction, camera, far_m)
 
     def with_way(self, wide: str, input_height: int) -> Model:
@@ -221,6 +240,12 @@ class Model:
         other = copy.copy(self)
         other.wide = wide
         other.input_height = NodeConfig().input_height if wide in USER_FITS else input_height
+        return other
+
+    def with_mount(self, mount: MountChoice) -> Model:
+        """Return the same engine behind another choice of mount."""
+        other = copy.copy(self)
+        other.mount = mount
         return other
 
     def with_height(self, input_height: int) -> Model:

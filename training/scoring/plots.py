@@ -14,7 +14,7 @@ matplotlib.use('Agg')  # files only: a training machine has no screen
 import matplotlib.pyplot as plt
 
 from lightdepth_ros.files import write_files
-from training.scoring.report import METRIC_HEADS, Result
+from training.scoring.report import METRIC_HEADS, Result, group_of
 
 
 def save(figure: Any, path: Path) -> None:
@@ -28,13 +28,19 @@ def save(figure: Any, path: Path) -> None:
 def write_plots(results: Sequence[Result], out: Path) -> list[Path]:
     """Write the error-by-distance and the reliability plot of each data set with depth."""
     written = []
-    for data, wide in dict.fromkeys((r['data'], r['wide']) for r in results if 'depth' in r):
-        group = [r for r in results if (r['data'], r['wide']) == (data, wide) and 'depth' in r]
+    for key in dict.fromkeys(group_of(r) for r in results if 'depth' in r):
+        group = [r for r in results if group_of(r) == key and 'depth' in r]
         for name, draw in (('distance', draw_distance), ('reliability', draw_reliability)):
-            path = out / f'{file_stem(data)}_{wide}_{name}.png'
+            path = out / f'{stem_of(group[0])}_{name}.png'
             save(draw(group), path)
             written.append(path)
     return written
+
+
+def stem_of(result: Result) -> str:
+    """Return how the files of a group begin: data set, way, and the mount where one was told."""
+    data, wide, mount = group_of(result)
+    return '_'.join([file_stem(data), wide, *([file_stem(mount)] if mount != 'unknown' else [])])
 
 
 def file_stem(data: str) -> str:

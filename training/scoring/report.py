@@ -51,11 +51,16 @@ def signed(value: float) -> str:
     return '-' if math.isnan(value) else f'{100 * value:+.0f} %'
 
 
+def group_of(result: Result) -> tuple[str, ...]:
+    """Return what the results of one table have in common."""
+    return result['data'], result['wide'], result.get('mount', 'unknown')
+
+
 def markdown(results: Sequence[Result]) -> str:
     """Return every table that the results have, one group per data set."""
     blocks = []
-    for key in dict.fromkeys((r['data'], r['wide']) for r in results):
-        group = [r for r in results if (r['data'], r['wide']) == key]
+    for key in dict.fromkeys(map(group_of, results)):
+        group = [r for r in results if group_of(r) == key]
         blocks.append(heading(group[0]))
         blocks += [text for section in SECTIONS if (text := section(group))]
     return '\n\n'.join(blocks) + '\n'
@@ -64,9 +69,10 @@ def markdown(results: Sequence[Result]) -> str:
 def heading(result: Result) -> str:
     """Return the data set, its frames, the way of running and the protocol."""
     height, width = result['input_hw']
+    mount = result.get('mount', 'unknown')
     ways = ' = '.join(result.get('same', [result['wide']]))
     lines = [
-        f'## {result["data"]}, {len(result["frames"])} frames, {ways}',
+        f'## {result["data"]}, {len(result["frames"])} frames, {ways}, mount {mount}',
         f'{WAYS[result["wide"]]}, fit {result["fit"]}; network input {width}x{height} (W x H), '
         f'{result["backend"]}.',
     ]

@@ -23,7 +23,7 @@ from training.scoring import faults, metrics, protocols
 from training.scoring.flicker import View, flicker_summary, pair_flicker, static_mask
 from training.scoring.fullframe import Model, Predictor
 from training.scoring.protocols import Protocol
-from training.scoring.score import best_labels, camera_of
+from training.scoring.score import ask, best_labels, camera_of
 from training.scoring.shift import measure_shift
 
 GROUND_REACH_M = 20.0
@@ -72,7 +72,7 @@ def ground_without_truth(
         if nav7 is None and sample.label_id is not None:
             nav7 = nav7_table()[sample.label_id]
         if nav7 is not None:
-            frame = predictor(sample.rgb, camera_of(sample), protocol.cap_m)
+            frame = ask(predictor, sample, protocol.cap_m)
             found += [level_ground(frame.depth_m, nav7 == DRIVABLE)]
     fits = np.array([f for f in found if f is not None])
     if not fits.size:
@@ -99,7 +99,7 @@ def ground_and_obstacles(
     own_labels = 0
     for sample in frames_with_depth(dataset, 'ground and obstacles'):
         camera = camera_of(sample)
-        frame = predictor(sample.rgb, camera, protocol.cap_m)
+        frame = ask(predictor, sample, protocol.cap_m)
         own_labels += sample.label_id is not None
         nav7 = nav7_table()[best_labels(sample, frame)]
         for key, depth in (('prediction', frame.depth_m), ('truth', sample.depth_m)):
@@ -170,10 +170,9 @@ def compare_variants(
     """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in others}
     for sample in frames_with_depth(dataset, 'faults and focal lengths'):
-        camera = camera_of(sample)
-        plain = base(sample.rgb, camera, protocol.cap_m).depth_m
+        plain = ask(base, sample, protocol.cap_m).depth_m
         for name, predictor in others.items():
-            other = predictor(sample.rgb, camera, protocol.cap_m).depth_m
+            other = ask(predictor, sample, protocol.cap_m).depth_m
             row = variant_row(plain, other, sample.depth_m, protocol)
             rows[name] += [row] if row else []
     return {name: mean_row(found) for name, found in rows.items() if found}
@@ -209,7 +208,7 @@ def flicker(dataset: Dataset, predictor: Predictor, protocol: Protocol) -> dict[
     for index in track(range(len(dataset)), description='flicker'):
         sample = dataset[index]
         camera = camera_of(sample)
-        frame = predictor(sample.rgb, camera, protocol.cap_m)
+        frame = ask(predictor, sample, protocol.cap_m)
         own_labels += sample.label_id is not None
         view = View(sample.rgb, frame.depth_m, static_mask(best_labels(sample, frame)))
         if previous is not None and previous.rgb.shape == view.rgb.shape:

@@ -17,6 +17,7 @@ from rich.progress import track
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES, NAV7_NAMES, UNLABELLED, nav7_table
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.mount import Mount
 from training.datasets.sample import Dataset, Sample
 from training.scoring import breakdown, metrics, nearest, protocols
 from training.scoring.fullframe import FullFrame, Predictor
@@ -100,6 +101,18 @@ def depth_score(frame: FullFrame, sample: Sample, protocol: Protocol) -> DepthSc
     )
 
 
+def mount_of(sample: Sample) -> Mount | None:
+    """Return what the data set knows of the camera's mount: its pose, or level at its height."""
+    if sample.pose is not None:
+        return sample.pose
+    return None if sample.height_m is None else Mount(sample.height_m)
+
+
+def ask(predictor: Predictor, sample: Sample, far_m: float) -> FullFrame:
+    """Return the predictor's answer for a sample."""
+    return predictor(sample.rgb, camera_of(sample), far_m, mount_of(sample))
+
+
 def best_labels(sample: Sample, frame: FullFrame) -> np.ndarray:
     """Return the sample's own labels where it has them, else the network's."""
     return frame.label_id if sample.label_id is None else sample.label_id
@@ -127,12 +140,14 @@ def label_score(
 
 def score_frame(sample: Sample, predictor: Predictor, protocol: Protocol) -> FrameScore:
     """Predict one sample and compare it with whatever truth it has."""
-    frame = predictor(sample.rgb, camera_of(sample), protocol.cap_m)
+    frame = ask(predictor, sample, protocol.cap_m)
     depth = depth_score(frame, sample, protocol)
     nav7 = label_score(nav7_table()[frame.label_id], sample.nav7_id, len(NAV7_NAMES))
     classes = label_score(frame.label_id, sample.label_id, len(CLASSES))
     own = sample.label_id is not None
-    return FrameScore(sample.name, depth, nav7, classes, sample.height_m, own)
+    mount = mount_of(sample)
+    height_m = None if mount is None else mount.height_m
+    return FrameScore(sample.name, depth, nav7, classes, height_m, own)
 
 
 def wanted(sample: Sample, protocol: Protocol) -> bool:

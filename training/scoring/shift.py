@@ -15,10 +15,10 @@ import numpy as np
 from rich.progress import track
 
 from lightdepth_ros.camera import Camera
-from training.datasets.sample import Dataset
+from training.datasets.sample import Dataset, Sample
 from training.scoring.fullframe import FullFrame, Predictor
 from training.scoring.protocols import Protocol
-from training.scoring.score import camera_of
+from training.scoring.score import camera_of, mount_of
 
 SHIFT_PX = 8
 DIRECTIONS = {'right': (SHIFT_PX, 0), 'down': (0, SHIFT_PX)}
@@ -38,17 +38,18 @@ def with_margin(
 
 
 def frame_change(
-    rgb: np.ndarray, camera: Camera, window_hw: tuple[int, int], predictor: Predictor, far_m: float
+    sample: Sample, window_hw: tuple[int, int], predictor: Predictor, far_m: float
 ) -> dict[str, tuple[float, float]]:
     """Return (mean |ln ratio| of depth, share of labels changed) for each direction."""
-    picture, view = with_margin(rgb, camera, window_hw)
+    picture, view = with_margin(sample.rgb, camera_of(sample), window_hw)
+    mount = mount_of(sample)
     height, width = window_hw
     x0 = (picture.shape[1] - width - SHIFT_PX) // 2
     y0 = (picture.shape[0] - height - SHIFT_PX) // 2
 
     def look(x: int, y: int) -> FullFrame:
         part = np.ascontiguousarray(picture[y : y + height, x : x + width])
-        return predictor(part, view.cropped(x, y, width, height), far_m)
+        return predictor(part, view.cropped(x, y, width, height), far_m, mount)
 
     still = look(x0, y0)
     found = {}
@@ -94,7 +95,7 @@ def measure_shift(
     for number in track(range(count), description='shifted windows'):
         sample = dataset[number * len(dataset) // count]
         window = window_of((sample.rgb.shape[0], sample.rgb.shape[1]))
-        rows.append(frame_change(sample.rgb, camera_of(sample), window, predictor, protocol.cap_m))
+        rows.append(frame_change(sample, window, predictor, protocol.cap_m))
     means = {name: mean_change([row[name] for row in rows]) for name in DIRECTIONS}
     return {'frames': count, 'pixels': SHIFT_PX, **means}
 

@@ -12,8 +12,8 @@ import numpy as np
 from lightdepth_ros.classes import UNLABELLED, nav7_table
 from training.datasets.sample import Dataset, Sample
 from training.scoring.fullframe import FullFrame, Predictor
-from training.scoring.plots import file_stem, save
-from training.scoring.score import camera_of
+from training.scoring.plots import save, stem_of
+from training.scoring.score import ask
 
 FAR_M = 80.0
 ERROR_SHOWN = 0.5
@@ -47,9 +47,9 @@ def worst_frames(
     figure, axes = plt.subplots(len(rows), 3, figsize=size, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         sample = samples[row['name']]
-        frame = predictor(sample.rgb, camera_of(sample), FAR_M)
+        frame = ask(predictor, sample, FAR_M)
         draw_row(line, sample, frame, row)
-    path = out / f'{file_stem(result["data"])}_{result["wide"]}_{result["model"]}_worst.png'
+    path = out / f'{stem_of(result)}_{result["model"]}_worst.png'
     save(figure, path)
     return path
 
