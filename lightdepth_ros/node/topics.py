@@ -29,6 +29,7 @@ from lightdepth_ros.stream.explain import explain_mismatch
 from lightdepth_ros.stream.messages import classes_to_label_info
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 try:
@@ -144,12 +145,17 @@ class _QuietNode:
 
 
 def open_stream(
-    node: LifecycleNode, camera: str, transport: str, voice: Voice, seldom: Seldom
+    node: LifecycleNode,
+    camera: str,
+    transport: str,
+    voice: Voice,
+    seldom: Seldom,
+    transforms: Transforms,
 ) -> Stream:
     """Create the publishers of a camera and return its stream.
 
     camera: the namespace of its topics below the node's; '' = none. transport: key of INPUTS.
-    seldom: where the callbacks of QoS mismatches wait.
+    seldom: where the callbacks of QoS mismatches wait. transforms: see Stream.
     """
     prefix = f'{camera}/' if camera else ''
     suffix, _, image_type = INPUTS[transport]
@@ -170,6 +176,7 @@ def open_stream(
         mismatches=mismatches,
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
+        transforms=transforms,
     )
 
 
