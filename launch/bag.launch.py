@@ -33,13 +33,15 @@ ARGUMENTS = {
     'loop': ('false', 'Play it again and again.'),
 }
 """Argument -> (default, what it does)."""
+REQUIRED = {'bag': 'The recording: its folder, or an .mcap file.'}
+"""Arguments without a default."""
 TRUE = ('true', '1', 'yes', 'on')
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments, then start the player and the depth node."""
     declared = [
-        DeclareLaunchArgument('bag', description='The recording: its folder, or an .mcap file.'),
+        *(DeclareLaunchArgument(name, description=text) for name, text in REQUIRED.items()),
         *(
             DeclareLaunchArgument(name, default_value=default, description=description)
             for name, (default, description) in ARGUMENTS.items()

@@ -32,6 +32,7 @@ class Stage:
 
     values: launch arguments, given or by default. read: names of those that were read. begun:
     everything started so far. environment: what is set for all that comes later.
+    argv: arguments on the command line of `ros2 launch`, as it hands them on.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Stage:
         self.read: set[str] = set()
         self.begun: list[Recorded] = []
         self.environment: dict[str, str] = {}
+        self.argv: list[str] = []
         self.packages = {'rviz2', 'usb_cam', 'realsense2_camera', 'ros2bag'}
         self.packages |= {'pointcloud_to_laserscan', 'depthimage_to_laserscan'}
 
@@ -51,7 +53,12 @@ class Stage:
             IncludeLaunchDescription=include,
             LogInfo=recorder('LogInfo'),
             OpaqueFunction=recorder('OpaqueFunction'),
+            RegisterEventHandler=recorder('RegisterEventHandler'),
+            TimerAction=recorder('TimerAction'),
             SetEnvironmentVariable=recorder('SetEnvironmentVariable'),
+        )
+        launch.event_handlers = module(
+            'launch.event_handlers', OnProcessExit=recorder('OnProcessExit')
         )
         launch.substitutions = module('launch.substitutions', LaunchConfiguration=self.configured)
         sources = module('launch.launch_description_sources', PythonLaunchDescriptionSource=Path)
@@ -65,7 +72,15 @@ class Stage:
             PackageNotFoundError=MissingPackageError,
             get_package_prefix=self.prefix,
         )
-        parts = [launch, launch.actions, launch.substitutions, sources, actions, descriptions]
+        parts = [
+            launch,
+            launch.actions,
+            launch.event_handlers,
+            launch.substitutions,
+            sources,
+            actions,
+            descriptions,
+        ]
         parts += [packages, module('launch_ros', actions=actions), module('ament_index_python')]
         return {part.__name__: part for part in parts}
 
@@ -102,7 +117,7 @@ class Stage:
                 assert action.default is not None or action.name in self.values, action.name
                 self.values.setdefault(action.name, action.default)
             elif action.kind == 'OpaqueFunction':
-                yield from self._begin(action.function(None))
+                yield from self._begin(action.function(SimpleNamespace(argv=self.argv)))
             elif action.kind == 'Include':
                 arguments = {name: self._text(value) for name, value in action.arguments}
                 self.values.update(arguments)

@@ -34,7 +34,8 @@ def quotes() -> list[str]:
 def sentences() -> list[str]:
     """Return every string in the package, with VARIES for what is filled in."""
     found = []
-    for path in (ROOT / 'lightdepth_ros').rglob('*.py'):
+    launch = (ROOT / 'launch').glob('*.py')
+    for path in (*(ROOT / 'lightdepth_ros').rglob('*.py'), *launch):
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if isinstance(node, ast.JoinedStr):
                 parts = (p.value if isinstance(p, ast.Constant) else VARIES for p in node.values)

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
@@ -23,7 +21,9 @@ from lightdepth_ros import shared_memory
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
+from lightdepth_ros.node.ending import Signals, leave
 from lightdepth_ros.node.inputs import Input
+from lightdepth_ros.node.rclpy_workarounds import survive_illegal_transitions, told
 from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
@@ -60,7 +60,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._seldom = topics.Seldom()
         self._complaint = ''
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._survive_illegal_transitions()
+        survive_illegal_transitions(self)
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
@@ -77,6 +77,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     # Lifecycle
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and check the model, create the publishers."""
         try:
@@ -93,6 +94,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and subscribe to the cameras."""
         self._worker = Worker(len(self._streams), self._process)
@@ -106,16 +108,19 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._bond = topics.open_bond(self)
         return result
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and let the frame in work be the last."""
         self._stop()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and the publishers."""
         self._free()
         return super().on_cleanup(state)
 
+    @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop whatever runs and free everything."""
         self._stop()
@@ -123,6 +128,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._finalized = True
         return super().on_shutdown(state)
 
+    @told
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a transition that raised."""
         self._stop()
@@ -256,24 +262,6 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             return health.ACTIVE
         return health.INACTIVE if self._switcher else health.UNCONFIGURED
 
-    def _survive_illegal_transitions(self) -> None:
-        """Answer an illegal transition request with "no", where rclpy would raise out of spin.
-
-        rclpy (seen in Jazzy) offers no hook for it, hence the private name.
-        """
-        service = self._service_change_state
-        handle = service.callback
-
-        def answer(request: Any, response: Any) -> Any:
-            try:
-                return handle(request, response)
-            except _rclpy.RCLError as error:
-                self.get_logger().warning(f'transition refused: {error}')
-                response.success = False
-                return response
-
-        service.callback = answer
-
 
 def engine_voice(logger: Any) -> Callable[[str], None]:
     """Return what logs an engine's lines. It does not hold the node: a build that goes on in a
@@ -314,43 +302,35 @@ def run(node: DepthNode) -> int:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; 0 after SIGINT or SIGTERM, 1 if it cannot start, 2 for a wrong parameter."""
-    rclpy.init(args=args)
-    try:
-        node = DepthNode()
-    except ConfigError as error:
-        rclpy.logging.get_logger('depth_node').fatal(str(error))
-        rclpy.try_shutdown()
-        return EXIT_BAD_CONFIG
     code = 0
     try:
-        code = run(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        if Signals().init(args):
+            code = live()
+    except ExternalShutdownException:
         pass
-    except InferenceDiedError as error:
-        node.get_logger().fatal(str(error))
-        code = EXIT_FAILED
     except (_rclpy.RCLError, _rclpy.InvalidHandle):
-        if rclpy.ok():  # else ROS was shut down in the middle of a transition
+        if rclpy.ok():  # else ROS was shut down in the middle of something
             raise
     finally:
-        node.close()
-        node.destroy_node()
         rclpy.try_shutdown()
     return code
 
 
-def leave(code: int) -> NoReturn:
-    """End the process at once, with everything closed, freed and printed.
-
-    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
-    exit in about forty ended with code -11 after its last message; that is the likely place.
-    A node is part of a ring of references, so it is looked for: the DDS frees its shared memory
-    (67 MB with config/fastdds.xml) with the last object, and nobody else ever would.
-    """
-    gc.collect()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def live() -> int:
+    """Make the node, run it until ROS is shut down, and free it; return the exit code."""
+    try:
+        node = DepthNode()
+    except ConfigError as error:
+        rclpy.logging.get_logger('depth_node').fatal(str(error))
+        return EXIT_BAD_CONFIG
+    try:
+        return run(node)
+    except InferenceDiedError as error:
+        node.get_logger().fatal(str(error))
+        return EXIT_FAILED
+    finally:
+        node.close()
+        node.destroy_node()
 
 
 if __name__ == '__main__':

@@ -17,11 +17,11 @@ from lightdepth_ros import files
 from lightdepth_ros.cli.camera import view_chooser
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.perception.ground import Ground, fit_ground
 from lightdepth_ros.perception.navigation import class_mask
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.gathered import Gathered, table
-from lightdepth_ros.scale.ground import Ground, fit_ground
 from lightdepth_ros.scale.report import Tile
 from lightdepth_ros.scale.view import Seen, look
 

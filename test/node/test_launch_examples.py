@@ -64,11 +64,11 @@ def test_the_arguments_that_are_read_are_the_declared_ones(stage: Stage, path: P
 
 @pytest.mark.parametrize('name', [*DRIVERS, 'two_cameras.launch.py'])
 def test_every_argument_of_the_depth_node_works_there_too(stage: Stage, name: str, bag: str):
-    given = {'output_resolution': 'XS', 'params_file': '/etc/mine.yaml', 'namespace': 'robot'}
+    given = {'output_resolution': 'XS', 'params_file': bag, 'namespace': 'robot'}
     *_, depth = start(stage, name, bag=bag, **given)
     assert (depth.executable, depth.namespace) == ('depth_node', 'robot')
     file, said = depth.parameters
-    assert (file, said['output_resolution']) == ('/etc/mine.yaml', 'XS')
+    assert (file, said['output_resolution']) == (bag, 'XS')
 
 
 @pytest.mark.parametrize(('name', 'package'), DRIVERS.items())
