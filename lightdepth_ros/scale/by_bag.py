@@ -56,7 +56,7 @@ def from_bag(
             args.far_m,
         )
         scale_bag.check_topics(recording, measured)
-        kind = kind_of_topic(camera.image.removesuffix('/compressed'), config.image_kind)
+        kind = kind_of_topic(camera.image, config.image_kind)
         view = view_of(recording.first(camera.info), kind)
         if view is None:
             raise BadCameraError(f'{camera.info} has K = 0: calibrate the camera first')
