@@ -129,7 +129,7 @@ def main() -> int:
         importlib.import_module('lightdepth_ros.stream.stream').Stream, _open(folder), times
     )
     code: int = node.main()
-    node.leave(code)
+    importlib.import_module('lightdepth_ros.node.rclpy_workarounds').leave(code)
     return code
 
 

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -23,6 +19,13 @@ from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
 from lightdepth_ros.node.inputs import Input
+from lightdepth_ros.node.rclpy_workarounds import (
+    RCL_ERRORS,
+    Seldom,
+    leave,
+    spin,
+    survive_illegal_transitions,
+)
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
@@ -54,10 +57,10 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._finalized = False
         self._bond: Any = None
         self._label_infos: list[Any] = []
-        self._seldom = topics.Seldom()
+        self._seldom = Seldom()
         self._complaint = ''
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._survive_illegal_transitions()
+        survive_illegal_transitions(self)
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
@@ -241,24 +244,6 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             return health.ACTIVE
         return health.INACTIVE if self._switcher else health.UNCONFIGURED
 
-    def _survive_illegal_transitions(self) -> None:
-        """Answer an illegal transition request with "no", where rclpy would raise out of spin.
-
-        rclpy (seen in Jazzy) offers no hook for it, hence the private name.
-        """
-        service = self._service_change_state
-        handle = service.callback
-
-        def answer(request: Any, response: Any) -> Any:
-            try:
-                return handle(request, response)
-            except _rclpy.RCLError as error:
-                self.get_logger().warning(f'transition refused: {error}')
-                response.success = False
-                return response
-
-        service.callback = answer
-
 
 def engine_voice(logger: Any) -> Callable[[str], None]:
     """Return what logs an engine's lines. It does not hold the node: a build that goes on in a
@@ -271,17 +256,6 @@ def engine_voice(logger: Any) -> Callable[[str], None]:
             logger.info(line)
 
     return tell
-
-
-def spin(node: DepthNode) -> None:
-    """Serve the node until ROS is shut down."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except _rclpy.RCLError as error:
-            node.get_logger().warning(f'a ROS call failed: {error}')
 
 
 def run(node: DepthNode) -> int:
@@ -314,7 +288,7 @@ def main(args: list[str] | None = None) -> int:
     except InferenceDiedError as error:
         node.get_logger().fatal(str(error))
         code = EXIT_FAILED
-    except (_rclpy.RCLError, _rclpy.InvalidHandle):
+    except RCL_ERRORS:
         if rclpy.ok():  # else ROS was shut down in the middle of a transition
             raise
     finally:
@@ -322,20 +296,6 @@ def main(args: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return code
-
-
-def leave(code: int) -> NoReturn:
-    """End the process at once, with everything closed, freed and printed.
-
-    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
-    exit in about forty ended with code -11 after its last message; that is the likely place.
-    A node is part of a ring of references, so it is looked for: the DDS frees its shared memory
-    (67 MB with config/fastdds.xml) with the last object, and nobody else ever would.
-    """
-    gc.collect()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == '__main__':
