@@ -23,6 +23,7 @@ from lightdepth_ros.node.rclpy_workarounds import (
     RCL_ERRORS,
     Seldom,
     leave,
+    shut_down,
     spin,
     survive_illegal_transitions,
 )
@@ -278,7 +279,7 @@ def main(args: list[str] | None = None) -> int:
         node = DepthNode()
     except ConfigError as error:
         rclpy.logging.get_logger('depth_node').fatal(str(error))
-        rclpy.try_shutdown()
+        shut_down()
         return EXIT_BAD_CONFIG
     code = 0
     try:
@@ -294,7 +295,7 @@ def main(args: list[str] | None = None) -> int:
     finally:
         node.close()
         node.destroy_node()
-        rclpy.try_shutdown()
+        shut_down()
     return code
 
 

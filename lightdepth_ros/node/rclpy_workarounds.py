@@ -6,6 +6,7 @@ A workaround goes when the oldest supported ROS 2 (Humble, rclpy 3.3) no longer 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -33,6 +34,7 @@ __all__ = [
     'Seldom',
     'SubscriptionEventCallbacks',
     'leave',
+    'shut_down',
     'spin',
     'survive_illegal_transitions',
 ]
@@ -145,6 +147,16 @@ def spin(node: LifecycleNode) -> None:
             executor.spin()
         except _rclpy.RCLError as error:
             node.get_logger().warning(f'a ROS call failed: {error}')
+
+
+def shut_down() -> None:
+    """Shut ROS down, unless that is done or being done.
+
+    rclpy.try_shutdown asks first and then acts; a signal handler that shuts down in between makes
+    it raise (seen in Jazzy, rclpy 7.1.6, with a signal while a model is loaded).
+    """
+    with contextlib.suppress(_rclpy.RCLError):
+        rclpy.try_shutdown()
 
 
 def leave(code: int) -> NoReturn:

@@ -108,3 +108,11 @@ def test_seldom_callbacks_execute_for_a_moment_after_each_opening(monkeypatch):
         assert seldom.can_execute(event)
         clock[0] += rclpy_workarounds.SELDOM_S
         assert not seldom.can_execute(event)
+
+
+def test_a_shutdown_that_comes_between_rclpys_question_and_its_act_is_no_error(monkeypatch):
+    def too_late() -> None:
+        raise rclpy_workarounds.RCL_ERRORS[0]('rcl_shutdown already called')
+
+    monkeypatch.setattr(rclpy_workarounds.rclpy, 'try_shutdown', too_late)
+    rclpy_workarounds.shut_down()
