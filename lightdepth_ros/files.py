@@ -46,13 +46,13 @@ def images_in(folder: Path) -> list[Path]:
     return found
 
 
-def read_rgb(path: Path) -> np.ndarray:
+def read_rgb(path: Path | str) -> np.ndarray:
     """Read a picture as (H, W, 3) uint8 RGB, turned upright as its EXIF says.
 
     Raises BadImageError for a file that is missing, no picture, or cut short.
     """
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise BadImageError(f'cannot read {path}: {error.strerror or error}') from error
     return decode_rgb(data, str(path))

@@ -20,7 +20,7 @@ TRAINING = sorted((ROOT / 'training').rglob('*.py'))
 ROS = {
     *('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs'),
     *('rcl_interfaces', 'builtin_interfaces', 'vision_msgs', 'cv_bridge', 'bondpy', 'launch'),
-    *('launch_ros', 'ament_index_python'),
+    *('launch_ros', 'ament_index_python', 'tf2_msgs', 'tf2_ros'),
 }
 AT_THE_RIM = {
     **dict.fromkeys(ROS, ('node/', 'stream/messages.py')),

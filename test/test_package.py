@@ -193,6 +193,7 @@ NOT_PINNED = {
     *('tensorrt', 'nncf'),  # need an NVIDIA GPU, or are a user's choice
     *('tensorrt_rtx', 'cuda'),  # an optional backend; pinned where it is tested
     *('launch', 'launch_ros', 'vision_msgs', 'bondpy', 'cv_bridge'),  # not to be had as wheels
+    'tf2_msgs',  # likewise
 }
 
 

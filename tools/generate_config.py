@@ -132,8 +132,8 @@ the image's reliability.
 
 At most one result per image, all with the image's header (stamp and frame_id unchanged) and one
 height and width: the network input's divided by 2, 4, 8 or 16 for `output_resolution` L, M, S or
-XS. A topic that nobody subscribes to is not built, and what only it needs is not computed; with
-no subscriber at all nothing is inferred. All are reliable, keep last 2.
+XS. Only topics with a subscriber are computed; without any the network does not run either. All
+are reliable, keep last 2.
 
 | topic | type | what |
 |---|---|---|
@@ -143,6 +143,14 @@ local, sent once. Where vision_msgs is not installed: the same as JSON in a std_
 | `/diagnostics` | diagnostic_msgs/msg/DiagnosticArray | Once a second: the worst thing going on, \
 in a sentence, and all numbers of `~/stats`. |
 | `~/stats` | std_msgs/msg/String | Once a second: JSON, a list with one object per camera. |
+
+With `rviz:=true` RViz shows `points` in the camera's colours and `points_obstacles` in red, above
+a grid of 1 m at the height of the road:
+
+![The cloud of a synthetic scene as config/depth.rviz shows it](images/rviz.png)
+
+`tools/rviz_view.py` drew this from the settings in `config/depth.rviz`: eye, grid, point sizes,
+colours. The scene is from the README's animation.
 
 ## What becomes of an image
 

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from lightdepth_ros import shared_memory
+
 ROOT = Path(__file__).resolve().parents[1]
 DOMAIN_IDS = range(1, 101)
 """Domain ids whose UDP ports lie below Linux's ephemeral ones; 0 is everybody's default."""
@@ -25,10 +27,6 @@ FOREIGN = (
     'COLCON_PREFIX_PATH',
 )
 """Variables of another Python or ROS that would break the one in a virtual environment."""
-
-
-PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-"""Where Fast DDS looks for its profile: Humble and Jazzy read the first, Kilted the second."""
 
 
 def has_ros_wheels(prefix: Path) -> bool:
@@ -52,9 +50,7 @@ def ros_environment(
     env['ROS_DOMAIN_ID'] = str(domain_id)
     env['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     env['PYTHONUNBUFFERED'] = '1'
-    profiles = ROOT / 'config' / 'fastdds.xml'
-    if profiles.is_file():
-        env |= dict.fromkeys(PROFILE_VARIABLES, str(profiles))
+    env |= shared_memory.variables(ROOT / 'config', {}, shared_memory.free_mb())
     return env
 
 

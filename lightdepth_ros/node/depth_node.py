@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,18 +16,21 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
+from lightdepth_ros import shared_memory
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
+from lightdepth_ros.node.ending import Signals, leave
 from lightdepth_ros.node.inputs import Input
 from lightdepth_ros.node.rclpy_workarounds import (
     RCL_ERRORS,
     Seldom,
-    leave,
     shut_down,
     spin,
     survive_illegal_transitions,
+    told,
 )
+from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
@@ -50,6 +54,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         """Declare the parameters; ConfigError for a wrong value."""
         super().__init__('depth_node')
         self._voice = Voice(self.get_logger().warning, self.get_logger().error)
+        self._tf = TfInput(self, self._voice)
         self._config = params.declare(self)
         self._switcher: Switcher | None = None
         self._streams: list[Stream] = []
@@ -65,6 +70,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
+        self._tell_shared_memory()
 
     @property
     def config(self) -> NodeConfig:
@@ -77,6 +83,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     # Lifecycle
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and check the model, create the publishers."""
         try:
@@ -93,6 +100,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and subscribe to the cameras."""
         self._worker = Worker(len(self._streams), self._process)
@@ -106,16 +114,19 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._bond = topics.open_bond(self)
         return result
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and let the frame in work be the last."""
         self._stop()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and the publishers."""
         self._free()
         return super().on_cleanup(state)
 
+    @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop whatever runs and free everything."""
         self._stop()
@@ -123,6 +134,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._finalized = True
         return super().on_shutdown(state)
 
+    @told
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a transition that raised."""
         self._stop()
@@ -138,6 +150,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._bond is not None:
             self._bond.shutdown()
             self._bond = None
+        self._tf.close()
         for entry in self._inputs:
             entry.close()
         self._inputs.clear()
@@ -166,7 +179,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _open(self, camera: str) -> None:
         transport = self._config.image_transport
         self._streams.append(
-            topics.open_stream(self, camera, transport, self._voice, self._seldom)
+            topics.open_stream(
+                self, camera, transport, self._voice, self._seldom, self._tf.transforms
+            )
         )
         info = topics.open_label_info(self, camera, self._voice, self._seldom)
         self._label_infos.append(info)
@@ -185,6 +200,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _follow(self) -> None:
         for entry in self._inputs:
             entry.follow(self._config.image_reliability)
+        self._tf.follow(self._worker is not None and self._config.mount == 'tf')
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
@@ -213,6 +229,13 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         info = topics.label_info(classes, Header(stamp=self.get_clock().now().to_msg()))
         for publisher in self._label_infos:
             publisher.publish(info)
+
+    def _tell_shared_memory(self) -> None:
+        if not topics.uses_fast_dds():
+            return
+        segments, free = shared_memory.own_segments_mb(), shared_memory.free_mb()
+        fine, text = shared_memory.report(os.environ, segments, free)
+        (self.get_logger().info if fine else self.get_logger().warning)(text)
 
     def _tell_start(self, pipeline: Pipeline) -> None:
         facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())
@@ -274,29 +297,35 @@ def run(node: DepthNode) -> int:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; 0 after SIGINT or SIGTERM, 1 if it cannot start, 2 for a wrong parameter."""
-    rclpy.init(args=args)
+    code = 0
+    try:
+        if Signals().init(args):
+            code = live()
+    except ExternalShutdownException:
+        pass
+    except RCL_ERRORS:
+        if rclpy.ok():  # else ROS was shut down in the middle of something
+            raise
+    finally:
+        shut_down()
+    return code
+
+
+def live() -> int:
+    """Make the node, run it until ROS is shut down, and free it; return the exit code."""
     try:
         node = DepthNode()
     except ConfigError as error:
         rclpy.logging.get_logger('depth_node').fatal(str(error))
-        shut_down()
         return EXIT_BAD_CONFIG
-    code = 0
     try:
-        code = run(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        return run(node)
     except InferenceDiedError as error:
         node.get_logger().fatal(str(error))
-        code = EXIT_FAILED
-    except RCL_ERRORS:
-        if rclpy.ok():  # else ROS was shut down in the middle of a transition
-            raise
+        return EXIT_FAILED
     finally:
         node.close()
         node.destroy_node()
-        shut_down()
-    return code
 
 
 if __name__ == '__main__':

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every workaround for rclpy, each with the versions and the report it is for.
 
+How the process ends is in ending.py.
+
 A workaround goes when the oldest supported ROS 2 (Humble, rclpy 3.3) no longer needs it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import os
-import sys
+import functools
 import time
-from typing import Any, NoReturn
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -19,6 +21,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
+
+from lightdepth_ros.errors import LightdepthError
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -33,10 +37,10 @@ __all__ = [
     'QuietNode',
     'Seldom',
     'SubscriptionEventCallbacks',
-    'leave',
     'shut_down',
     'spin',
     'survive_illegal_transitions',
+    'told',
 ]
 
 NUMBERED = hasattr(Subscription, 'CallbackType')
@@ -48,6 +52,8 @@ ros2/rclpy#1077): rclpy's own signal handler leaves no time between the signal a
 rclpy has no public name for these classes."""
 
 SELDOM_S = 0.02
+
+Transition = TypeVar('Transition', bound=Callable[..., Any])
 
 
 class Seldom(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]  # rclpy has no types
@@ -115,6 +121,24 @@ class QuietNode:
         return OpenPublisher(self._node.create_publisher(*arguments), self._node.context.ok)
 
 
+def told(transition: Transition) -> Transition:
+    """Log what a transition raises: rclpy (Humble to Jazzy) only sees that it failed."""
+
+    @functools.wraps(transition)
+    def telling(self: LifecycleNode, *arguments: Any) -> Any:
+        try:
+            return transition(self, *arguments)
+        except LightdepthError as error:
+            self.get_logger().error(str(error))
+            raise
+        except Exception:
+            if self.context.ok():  # else whatever it was is only the end of ROS
+                self.get_logger().error(f'{transition.__name__}: {traceback.format_exc()}')
+            raise
+
+    return telling  # type: ignore[return-value]  # the same, for whoever calls it
+
+
 def survive_illegal_transitions(node: LifecycleNode) -> None:
     """Answer an illegal transition request with "no", where rclpy would raise out of spin.
 
@@ -157,18 +181,3 @@ def shut_down() -> None:
     """
     with contextlib.suppress(_rclpy.RCLError):
         rclpy.try_shutdown()
-
-
-def leave(code: int) -> NoReturn:
-    """End the process at once, with everything closed, freed and printed.
-
-    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
-    exit in about forty ended with code -11 after its last message (Jazzy, rclpy 7.1.6 with Fast
-    DDS); that is the likely place, and ros2/rclpy#911 the nearest report.
-    A node is part of a ring of references, so it is looked for: the DDS frees its shared memory
-    (67 MB with config/fastdds.xml) with the last object, and nobody else ever would.
-    """
-    gc.collect()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

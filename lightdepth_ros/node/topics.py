@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy import get_rmw_implementation_identifier
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     DurabilityPolicy,
@@ -31,6 +32,7 @@ from lightdepth_ros.stream.explain import explain_mismatch
 from lightdepth_ros.stream.messages import classes_to_label_info
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 try:
@@ -75,12 +77,17 @@ OVERRIDABLE = QoSOverridingOptions(
 
 
 def open_stream(
-    node: LifecycleNode, camera: str, transport: str, voice: Voice, seldom: Seldom
+    node: LifecycleNode,
+    camera: str,
+    transport: str,
+    voice: Voice,
+    seldom: Seldom,
+    transforms: Transforms,
 ) -> Stream:
     """Create the publishers of a camera and return its stream.
 
     camera: the namespace of its topics below the node's; '' = none. transport: key of INPUTS.
-    seldom: where the callbacks of QoS mismatches wait.
+    seldom: where the callbacks of QoS mismatches wait. transforms: see Stream.
     """
     prefix = f'{camera}/' if camera else ''
     suffix, _, image_type = INPUTS[transport]
@@ -101,6 +108,7 @@ def open_stream(
         mismatches=mismatches,
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
+        transforms=transforms,
     )
 
 
@@ -121,6 +129,11 @@ def open_label_info(node: LifecycleNode, camera: str, voice: Voice, seldom: Seld
 def label_info(classes: Sequence[SemanticClass], header: Header) -> Any:
     """Return the message for the publisher of `open_label_info`."""
     return classes_to_label_info(classes, header, vision_msgs)
+
+
+def uses_fast_dds() -> bool:
+    """Return whether ROS speaks through Fast DDS, its default."""
+    return 'fastrtps' in get_rmw_implementation_identifier()
 
 
 def open_bond(node: LifecycleNode) -> Any:

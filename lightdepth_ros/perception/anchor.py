@@ -23,6 +23,7 @@ from lightdepth_ros.perception.anchor_field import (
     gather,
     heavy_tailed,
     low_order,
+    product,
 )
 
 LARGEST_FACTOR = 6.0
@@ -38,8 +39,8 @@ MOST_OFF = 0.5
 ROUNDS, ENOUGH = 4, 400
 """Robust fits of the low-order part, and about how many points they look at."""
 TUKEY = 4.685
-LEAST_SIGMA = 0.12
-LEAST_DOUBT, HALF_SUPPORT = 0.13, 0.3
+LEAST_SIGMA = 0.16
+LEAST_DOUBT, HALF_SUPPORT = 0.4, 0.1
 """Of the law by which doubt shrinks near points."""
 GRID = (20, 32, 16)
 """Nodes over rows, columns and ln depth on which the correction is computed."""
@@ -236,8 +237,10 @@ class Reader:
 
     def read(self, table: np.ndarray) -> np.ndarray:
         """Return (h, w) float32 of a float32 table of GRID's shape."""
-        wide = np.matmul(self._blend, table)
-        picture = wide.reshape(len(table), -1)
+        rows, columns, layers = table.shape
+        beside = np.ascontiguousarray(table.swapaxes(0, 1)).reshape(columns, -1)
+        wide = product(self._blend, beside).reshape(-1, rows, layers)
+        picture = np.ascontiguousarray(wide.swapaxes(0, 1)).reshape(rows, -1)
         return cv2.remap(picture, self._columns, self._rows, cv2.INTER_LINEAR)
 
 

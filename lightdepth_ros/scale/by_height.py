@@ -13,11 +13,11 @@ from rich.table import Table
 
 from lightdepth_ros import files
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.perception.ground import Ground, fit_ground
 from lightdepth_ros.perception.lens import ViewOf
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.gathered import Gathered, table
-from lightdepth_ros.scale.ground import Ground, fit_ground
 from lightdepth_ros.scale.report import Tile
 from lightdepth_ros.scale.view import Seen, look
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.perception.ground import robust_sigma
 
-MAD_TO_SIGMA = 1.4826
-"""Median absolute deviation -> standard deviation, for normally distributed errors."""
 MEDIAN_TO_MEAN = 1.2533
 """Standard error of a median over that of a mean, for normally distributed errors: sqrt(pi/2)."""
 ENOUGH_GROUPS = 3
@@ -87,11 +86,6 @@ def fit_scale(pairs: Pairs) -> Fit:
     else:
         error = spread if logs.size > 1 else float('nan')
     return Fit(float(np.exp(centre)), float(error), spread, int(logs.size), len(groups))
-
-
-def robust_sigma(values: np.ndarray) -> float:
-    """Return a standard deviation that half of the values cannot spoil (from the MAD)."""
-    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
 def check_fit(fit: Fit, limits: Limits, what: str, groups: str, remedy: str) -> None:

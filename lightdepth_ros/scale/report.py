@@ -14,7 +14,8 @@ from rich.table import Table
 
 from lightdepth_ros.draw import FONT, INK, PAPER, Color
 from lightdepth_ros.files import png, write_files
-from lightdepth_ros.scale.fit import Fit, Pairs, robust_sigma
+from lightdepth_ros.perception.ground import robust_sigma
+from lightdepth_ros.scale.fit import Fit, Pairs
 from lightdepth_ros.settings_file import read_settings
 
 PICTURES = 4

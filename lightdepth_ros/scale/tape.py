@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lightdepth_ros.errors import ConfigError, DataError
-from lightdepth_ros.scale.fit import Pairs, robust_sigma
+from lightdepth_ros.perception.ground import robust_sigma
+from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.view import Seen
 
 FORM = 'U,V=METRES for a pixel or U0,V0,U1,V1=METRES for a region'

@@ -58,6 +58,8 @@ class Health:
     silence      why no image comes; empty if one does.
     loss         why images are lost on their way in; empty if few are.
     no_cloud     why the clouds that somebody subscribes to stay empty; empty if they do not.
+    mount        where the camera stands, in words.
+    no_mount     why the transforms do not tell where it stands; empty if they do or need not.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Health:
     last_error: str
     loss: str = ''
     no_cloud: str = ''
+    mount: str = ''
+    no_mount: str = ''
 
 
 def verdict(health: Health) -> tuple[int, str]:
@@ -87,8 +91,9 @@ def verdict(health: Health) -> tuple[int, str]:
     dropped = {reason: n for reason, n in health.news.items() if n and reason in LOUD}
     if dropped:
         return _of_drops(health, dropped)
-    if health.loss or health.no_cloud:
-        return WARN, health.loss or health.no_cloud
+    impaired = health.loss or health.no_cloud or health.no_mount
+    if impaired:
+        return WARN, impaired
     if health.mismatches:
         return WARN, ' '.join(health.mismatches.values())
     if health.model.get('engine') == BUILDING:
@@ -141,6 +146,7 @@ def numbers(health: Health) -> dict[str, Any]:
         'age_ms': _or_none(counters.age_ms),
         'engine_ms': _or_none(counters.engine_ms),
         'calibration': health.calibration,
+        'mount': health.mount or None,
         'subscribers': dict(health.subscribers),
         'qos_mismatches': dict(health.mismatches),
         **health.model,

@@ -19,9 +19,11 @@ from lightdepth_ros.perception.temporal import TemporalFilter
 from lightdepth_ros.stream import counters
 from lightdepth_ros.stream.counters import FrameCounters
 from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb
+from lightdepth_ros.stream.mounting import Mounting
 from lightdepth_ros.stream.outputs import OUTPUTS, Output, Result, needed
 from lightdepth_ros.stream.pacing import RateLimit
 from lightdepth_ros.stream.pipeline import Pipeline
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 LOST_VIEW_WARNING = 0.1
@@ -64,15 +66,18 @@ class Stream:
         mismatches: dict[str, str],
         voice: Voice,
         clock_ns: Callable[[], int],
+        transforms: Transforms | None = None,
     ) -> None:
         """publishers: one for each topic of OUTPUTS. mismatches: topic -> whose QoS does not fit,
-        filled in from outside. clock_ns: the clock of the image stamps."""
+        filled in from outside. clock_ns: the clock of the image stamps. transforms: the frames,
+        filled in from outside; None = nobody does."""
         self.name = name
         self.image_topic = image_topic
         self.image_type = image_type
         self.info_topic = info_topic
         self.counters = FrameCounters()
         self.calibration = Calibration(image_topic, info_topic)
+        self.mounting = Mounting(image_topic, transforms or Transforms(), voice)
         self.publishers = publishers
         self.mismatches = mismatches
         self._voice = voice
@@ -149,9 +154,11 @@ class Stream:
             self.counters.drop(counters.NOT_CALIBRATED)
             return None
         self._tell_lost_view(size_hw, pipeline)
-        frame = pipeline.perception.predict(rgb, view, needed(wanted))
-        self._tell_strange_lens(frame.prediction, pipeline)
         header = waiting.msg.header
+        stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
+        mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
+        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount)
+        self._tell_strange_lens(frame.prediction, pipeline)
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
         result = Result(prediction, frame.rgb, header, pipeline.config, self._clouds)
         for output in wanted:

@@ -188,6 +188,7 @@ def test_without_ros_the_bytes_are_the_same(model, tmp_path):
     assert contents(tmp_path / 'without') == contents(tmp_path / 'with')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_killed_run_goes_on_and_ends_with_the_same_bag(model, tmp_path, storage):
     source = bags.write(tmp_path / 'in', drive(40, bad=(3, 17)))

@@ -233,6 +233,7 @@ def test_nothing_that_can_run_is_an_error(tmp_path, monkeypatch):
         bench_matrix.load(Matrix([path], ['openvino'], ['fp32'], [1]))
 
 
+@pytest.mark.slow
 def test_perception_overhead_leaves_the_engine_out(tmp_path):
     engine = load_engine(EngineRequest(make_tiny_model(tmp_path, 'L')))
 

@@ -14,10 +14,10 @@ from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
 from lightdepth_ros import cli
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.perception.ground import fit_ground
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.scale.bag import projected, sampled
 from lightdepth_ros.scale.fit import Fit, Limits, Pairs, check_fit, fit_scale
-from lightdepth_ros.scale.ground import fit_ground
 from lightdepth_ros.scale.view import source_pixels
 from lightdepth_ros.settings_file import read_settings
 

@@ -83,6 +83,7 @@ def images(draw) -> Image:
     return msg
 
 
+@pytest.mark.slow
 @RANDOM
 @given(images())
 def test_any_image_is_read_or_refused_at_no_cost(msg):

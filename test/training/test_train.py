@@ -97,6 +97,7 @@ def test_loss_falls_on_a_learnable_set(tiny_data, tmp_path):
     assert np.mean(losses[-3:]) < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
     config = settings(tiny_data, steps=8)
     train(config, tmp_path / 'whole')
@@ -119,6 +120,7 @@ def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
         torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.slow
 def test_labels_alone_are_trained_on_and_depth_stays_as_it_is(tiny_data, tmp_path):
     train(settings(tiny_data), tmp_path / 'first')
     init = str(tmp_path / 'first' / 'resume.ckpt')
@@ -154,6 +156,7 @@ def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_
     assert np.mean(both) == pytest.approx(np.mean(one), rel=0.08)
 
 
+@pytest.mark.slow
 def test_network_and_loss_are_one_graph_for_the_compiler_and_lose_the_same(tiny_data):
     """What --compile hands over; the compiler itself takes minutes and is PyTorch's to test."""
     torch.manual_seed(0)
@@ -228,6 +231,7 @@ def exported(tiny_data, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('student', ['plain', 'paper'])
 @pytest.mark.parametrize(('exit_name', 'stride'), [('L', 2), ('M', 4), ('S', 8), ('XS', 16)])
 def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, stride):
@@ -245,6 +249,7 @@ def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, 
     engine.close()
 
 
+@pytest.mark.slow
 def test_export_leaves_nothing_behind_but_the_eight_files(exported):
     names = sorted(p.name for p in exported.iterdir() if p.is_file())
     assert len(names) == 16
@@ -258,6 +263,7 @@ def test_export_refuses_a_file_that_is_no_checkpoint(tmp_path):
         export.export(path, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('factor', [1.01, np.nan])
 def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatch, factor):
     """The proof must be able to fail: engines that are 1 % off or say NaN are caught."""

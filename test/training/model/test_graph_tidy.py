@@ -54,6 +54,7 @@ def kinds(data: bytes) -> collections.Counter[str]:
     return collections.Counter(node.op_type for node in onnx.load_from_string(data).graph.node)
 
 
+@pytest.mark.slow
 def test_exported_graph_has_no_leftovers_of_the_tracing(exported):
     student, exit_name, data, _ = exported
     found = kinds(data)
