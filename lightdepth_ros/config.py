@@ -151,7 +151,7 @@ class NodeConfig:
     image_kind: str = setting(
         'auto',
         'Whether the image is raw (the distortion in camera_info is undone) or rectified (P of '
-        'camera_info holds). auto: rectified if the last part of the topic name contains "rect".',
+        'camera_info holds). auto: rectified if the topic name says rect, as in image_rect.',
         choices=('auto', 'raw', 'rectified'),
     )
     mount: str = setting(

@@ -33,7 +33,7 @@ from rich.progress import Progress
 from lightdepth_ros.bag import recording as rec
 from lightdepth_ros.bag.recording import Recording, open_recording
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
-from lightdepth_ros.perception.calibration import kind_of_topic
+from lightdepth_ros.perception.calibration import info_beside, kind_of_topic
 from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 from training.bag.conversion import (
     Converter,
@@ -116,17 +116,12 @@ def options_from(args: argparse.Namespace) -> Options:
         camera_info_topic=info_beside(args.image_topic) if info is None else info,
         points_topic=args.points_topic,
         depth_topic=args.depth_topic,
-        image_kind=kind_of_topic(args.image_topic.removesuffix('/compressed'), args.image_kind),
+        image_kind=kind_of_topic(args.image_topic, args.image_kind),
         tolerance_s=args.tolerance_s,
         every=args.every,
         image_format=args.image_format,
         lidar_to_camera=tuple(args.lidar_to_camera),
     )
-
-
-def info_beside(image_topic: str) -> str:
-    """Return the camera_info topic in the namespace of an image topic (REP 118)."""
-    return image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
 
 
 def check_topics(recording: Recording, options: Options) -> None:

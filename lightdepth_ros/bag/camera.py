@@ -88,7 +88,7 @@ class BagCamera:
         self._info: Raw | None = None
         self.stream = Stream(
             name=topics.name,
-            image_topic=topics.image.removesuffix('/compressed'),
+            image_topic=topics.image,
             image_type=recording.topics()[topics.image],
             info_topic=topics.info or 'no camera_info',
             publishers={

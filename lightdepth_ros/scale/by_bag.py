@@ -35,7 +35,7 @@ def from_bag(path: Path, wanted: Measured, perception: Perception, console: Cons
         (camera,) = choose_cameras(recording, (), wanted.image, wanted.camera_info, 'needed')
         measured = replace(wanted, image=camera.image, camera_info=camera.info)
         scale_bag.check_topics(recording, measured)
-        kind = kind_of_topic(camera.image.removesuffix('/compressed'), measured.image_kind)
+        kind = kind_of_topic(camera.image, measured.image_kind)
         view = view_of(recording.first(camera.info), kind)
         if view is None:
             raise BadCameraError(f'{camera.info} has K = 0: calibrate the camera first')
