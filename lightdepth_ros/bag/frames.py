@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from lightdepth_ros.bag.recording import TF_TYPES, DamagedRecordingError, Raw, Recording
 from lightdepth_ros.errors import DataError
@@ -37,13 +38,17 @@ class RecordedFrames:
             self._take_all(self._recording.raw_messages(self.topics), until_ns)
 
     def take(self, raw: Raw) -> None:
-        """Add what a message says; a broken one is told once and left out."""
+        """Add what a message says."""
         message = self._recording.decoded(raw.data, raw.kind)
+        if message is not None:
+            self.hear(message, static=raw.topic == TF_STATIC)
+
+    def hear(self, message: Any, static: bool = False) -> None:
+        """Add what a decoded message says; a broken transform is told once and left out."""
         try:
-            if message is not None:
-                self.transforms.add_message(message, static=raw.topic == TF_STATIC)
+            self.transforms.add_message(message, static)
         except DataError as error:
-            text = f'{raw.topic}: a transform is left out: {error}'
+            text = f'a recorded transform is left out: {error}'
             self._voice.warn_once(text[:90], text)
 
     def _take_all(self, messages: Iterable[Raw], until_ns: int | None) -> None:
