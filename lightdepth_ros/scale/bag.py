@@ -22,7 +22,7 @@ from lightdepth_ros.bag.recording import (
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from lightdepth_ros.scale.view import Seen
-from lightdepth_ros.stream.encodings import compressed_to_rgb, raw_to_rgb
+from lightdepth_ros.stream.messages import image_to_rgb
 from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 
 TF_STATIC = '/tf_static'
@@ -74,14 +74,6 @@ def pairs(recording: Recording, measured: Measured) -> Iterator[Pair]:
     yield from matcher.rest()
 
 
-def image_rgb(message: Any) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB of an Image or CompressedImage. Raises BadImageError."""
-    if hasattr(message, 'format'):
-        return compressed_to_rgb(message.format, message.data)
-    m = message
-    return raw_to_rgb(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
-
-
 def lidar_pose(recording: Recording, by_hand: tuple[float, ...]) -> Pose:
     """Return where the lidar is, by hand (x y z qx qy qz qw) or from /tf_static."""
     if by_hand:
@@ -117,7 +109,7 @@ def true_depth(seen: Seen, pair: Pair, measured: Measured, pose: Pose) -> np.nda
 
 def image_size(message: Any) -> tuple[int, int]:
     """Return (width, height) of an image message."""
-    height, width = image_rgb(message).shape[:2]
+    height, width = image_to_rgb(message).shape[:2]
     return width, height
 
 

@@ -22,6 +22,8 @@ from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.gathered import Gathered
 from lightdepth_ros.scale.report import Tile
 from lightdepth_ros.scale.view import Seen, look
+from lightdepth_ros.stream.encodings import SampleBits
+from lightdepth_ros.stream.messages import image_to_rgb
 
 if TYPE_CHECKING:
     from lightdepth_ros.bag.recording import Recorded
@@ -62,6 +64,7 @@ def from_bag(
             raise BadCameraError(f'{camera.info} has K = 0: calibrate the camera first')
         pose = scale_bag.lidar_pose(recording, tuple(args.lidar_to_camera))
         looks: Looks = []
+        bits = SampleBits(config.image_bits)
         told: Counter[str] = Counter()
         with Progress(console=console) as progress:
             pairs = scale_bag.pairs(recording, measured)
@@ -70,7 +73,7 @@ def from_bag(
                 if pair.measurement is None:
                     told['without a measurement near enough in time'] += 1
                     continue
-                seen = _look(perception, pair.image, view)
+                seen = _look(perception, pair.image, view, bits)
                 if seen is None:
                     told['unusable'] += 1
                     continue
@@ -79,12 +82,12 @@ def from_bag(
     return _gathered(looks, ', '.join(parts), measured.topic, describe(view))
 
 
-def _look(perception: Perception, image: Recorded, view: Camera | Lens) -> Seen | None:
+def _look(
+    perception: Perception, image: Recorded, view: Camera | Lens, bits: SampleBits
+) -> Seen | None:
     """Predict a recorded image; None if it is damaged."""
-    from lightdepth_ros.scale import bag as scale_bag  # needs rosbags
-
     try:
-        rgb = scale_bag.image_rgb(image.message)
+        rgb = image_to_rgb(image.message, bits)
     except BadImageError:
         return None
     return look(perception, f'{image.stamp_ns} ns', rgb, view)
