@@ -10,6 +10,7 @@ sensor_msgs/CameraInfo. modified_brown_conrady is what librealsense projects wit
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -89,6 +90,10 @@ class Lens:
             bent_x + p1 * cross + p2 * (r2 + 2 * x * x),
             bent_y + p1 * (r2 + 2 * y * y) + p2 * cross,
         )
+
+
+ViewOf = Callable[[tuple[int, int]], Camera | Lens]
+"""(height, width) of a picture -> its calibration."""
 
 
 def _radial_factor(lens: Lens, radius: np.ndarray) -> np.ndarray:
