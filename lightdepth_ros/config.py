@@ -16,10 +16,13 @@ from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
-from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
 
 __all__ = ['NodeConfig', 'Setting', 'Value', 'settings']
+
+FITS = ('crop', 'pad', 'adapt')
+"""crop: centre crop to the input's aspect. pad: the whole image, the rest is padding.
+adapt: the input size follows the camera's aspect, so (almost) the whole view is kept."""
 
 MODEL_LOADS = 'the model is loaded in the configure transition'
 TOPICS_OPEN = 'topics are opened in the configure transition'

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.errors import BadImageError, DataError
-from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.point import finite_points, unpacked_rgb
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 DEPTH_UNITS_PER_M = 256
@@ -142,7 +142,7 @@ def read_depth_png(path: Path) -> np.ndarray:
 
 
 def ply(cloud: np.ndarray) -> bytes:
-    """Encode the finite points of a cloud (`cloud.POINT`) as binary PLY."""
+    """Encode the finite points of a cloud (`point.POINT`) as binary PLY."""
     points = finite_points(cloud)
     vertices = np.empty(points.shape, PLY_POINT)
     for name in ('x', 'y', 'z', 'label', 'confidence'):

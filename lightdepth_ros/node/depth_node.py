@@ -11,8 +11,7 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -23,7 +22,14 @@ from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
 from lightdepth_ros.node.ending import Signals, leave
 from lightdepth_ros.node.inputs import Input
-from lightdepth_ros.node.rclpy_workarounds import survive_illegal_transitions, told
+from lightdepth_ros.node.rclpy_workarounds import (
+    RCL_ERRORS,
+    Seldom,
+    shut_down,
+    spin,
+    survive_illegal_transitions,
+    told,
+)
 from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.model_set import ModelSet
@@ -57,7 +63,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._finalized = False
         self._bond: Any = None
         self._label_infos: list[Any] = []
-        self._seldom = topics.Seldom()
+        self._seldom = Seldom()
         self._complaint = ''
         self.add_on_set_parameters_callback(self._on_set_parameters)
         survive_illegal_transitions(self)
@@ -276,17 +282,6 @@ def engine_voice(logger: Any) -> Callable[[str], None]:
     return tell
 
 
-def spin(node: DepthNode) -> None:
-    """Serve the node until ROS is shut down."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except _rclpy.RCLError as error:
-            node.get_logger().warning(f'a ROS call failed: {error}')
-
-
 def run(node: DepthNode) -> int:
     """Start the node if it shall start itself, serve it, and return the exit code."""
     if node.config.autostart and not node.start():
@@ -308,11 +303,11 @@ def main(args: list[str] | None = None) -> int:
             code = live()
     except ExternalShutdownException:
         pass
-    except (_rclpy.RCLError, _rclpy.InvalidHandle):
+    except RCL_ERRORS:
         if rclpy.ok():  # else ROS was shut down in the middle of something
             raise
     finally:
-        rclpy.try_shutdown()
+        shut_down()
     return code
 
 
