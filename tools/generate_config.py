@@ -121,10 +121,11 @@ count as the camera uses (`image_bits`). |
 `image_transport` is compressed: JPEG, PNG, WebP or TIFF, as \
 compressed_image_transport names them. Video is refused, with the remedy. |
 | `camera_info` | sensor_msgs/msg/CameraInfo | Its calibration: K, D (plumb_bob, \
-rational_polynomial, equidistant, modified_brown_conrady), P, region of interest, \
-binning. The newest one holds. Without it, or with K = 0, depth is only right up to a constant factor (unless `horizontal_fov_deg` is \
-set), and no cloud is published. For a rectified image, clouds start where the fourth column of P \
-puts the camera: the second one of a stereo pair has the frame_id of the first. |
+rational_polynomial, equidistant, modified_brown_conrady), P, region of interest, binning. The \
+newest one holds. Without it, or with K = 0, depth is only right up to a constant factor (unless \
+`horizontal_fov_deg` is set), and no cloud is published. For a rectified image, clouds start \
+where the fourth column of P puts the camera: the second one of a stereo pair has the frame_id \
+of the first. |
 
 Both are subscribed as their publishers offer them: reliable if all publishers of the topic are,
 best effort otherwise; keep last 1, so that only the newest image counts. A latched (transient
