@@ -21,6 +21,8 @@ from lightdepth_ros.setting import Setting, Value, check, setting
 
 __all__ = ['NodeConfig', 'Setting', 'Value', 'settings']
 
+ANCHORS = ('ground', 'scan', 'cloud', 'depth')
+"""What depth can be anchored to, besides none."""
 MODEL_LOADS = 'the model is loaded in the configure transition'
 TOPICS_OPEN = 'topics are opened in the configure transition'
 AT_START = 'it is read once, when the node starts'
@@ -183,6 +185,24 @@ class NodeConfig:
         'base_footprint',
         'For mount tf: the frame whose z axis points up and whose origin lies on the ground.',
     )
+    anchor: str = setting(
+        'none',
+        'What depth is bent to, so that guessed metres become measured ones. ground: the height '
+        'of the mount over the ground that is seen. scan: a laser scan on `scan`. cloud: a lidar '
+        'on `anchor/points`. depth: another depth camera on `anchor/depth`, with '
+        '`anchor/camera_info`. Several, separated by commas, hold together. none: nothing.',
+    )
+    anchor_max_age_s: float = setting(
+        0.2,
+        'A message may be so much older or newer than the image to serve as its anchor.',
+        unit='s',
+        limits=(0.0, 10.0),
+    )
+    odom_frame: str = setting(
+        'odom',
+        'Frame in which the robot moves: with its transforms, motion between a message of a range '
+        'sensor and the image is undone.',
+    )
     camera_info_timeout_s: float = setting(
         2.0,
         'How long images wait for the first camera_info before they are used without '
@@ -242,6 +262,13 @@ class NodeConfig:
                 'base_footprint.'
             )
         _check_cameras(self.cameras)
+        _check_anchors(self.anchors)
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """What depth is bent to, each word of `anchor` once; empty for none."""
+        words = [word.strip() for word in self.anchor.split(',')]
+        return () if words == ['none'] else tuple(dict.fromkeys(words))
 
     @property
     def first_resolution(self) -> str:
@@ -266,6 +293,15 @@ def settings() -> tuple[Setting, ...]:
     return tuple(
         f.metadata['setting']._replace(name=f.name) for f in dataclasses.fields(NodeConfig)
     )
+
+
+def _check_anchors(words: tuple[str, ...]) -> None:
+    wrong = [word for word in words if word not in ANCHORS]
+    if wrong:
+        raise ConfigError(
+            f'anchor has the word {wrong[0]!r}; it must be none, or one or several of '
+            f'{", ".join(ANCHORS)}, separated by commas.'
+        )
 
 
 def _check_cameras(names: tuple[str, ...]) -> None:

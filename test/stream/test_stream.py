@@ -393,8 +393,12 @@ CHANGES_MOUNTED = {
     'mount': 'tf',
     'ground_frame': 'cellar',
 }
-ELSEWHERE = {'output_resolution', 'max_latency_ms', 'image_reliability'}
-"""The first two choose the model: test_pipeline.py. The last one: test_inputs_ros.py."""
+ELSEWHERE = {
+    *('output_resolution', 'max_latency_ms', 'image_reliability'),
+    *('anchor', 'anchor_max_age_s', 'odom_frame'),
+}
+"""The first two choose the model: test_pipeline.py. The third: test_inputs_ros.py. The last
+three need messages of range sensors: test_anchors.py."""
 
 
 def everything_published(world: World, calibrated: bool, **changes) -> list:
