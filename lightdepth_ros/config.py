@@ -16,13 +16,17 @@ from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
-from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
 
 __all__ = ['NodeConfig', 'Setting', 'Value', 'settings']
 
-ANCHORS = ('ground', 'scan', 'cloud', 'depth')
+RANGE_SENSORS = ('scan', 'cloud', 'depth')
+ANCHORS = ('ground', *RANGE_SENSORS)
 """What depth can be anchored to, besides none."""
+FITS = ('crop', 'pad', 'adapt')
+"""crop: centre crop to the input's aspect. pad: the whole image, the rest is padding.
+adapt: the input size follows the camera's aspect, so (almost) the whole view is kept."""
+
 MODEL_LOADS = 'the model is loaded in the configure transition'
 TOPICS_OPEN = 'topics are opened in the configure transition'
 AT_START = 'it is read once, when the node starts'
@@ -150,7 +154,7 @@ class NodeConfig:
     image_kind: str = setting(
         'auto',
         'Whether the image is raw (the distortion in camera_info is undone) or rectified (P of '
-        'camera_info holds). auto: rectified if the last part of the topic name contains "rect".',
+        'camera_info holds). auto: rectified if the topic name says rect, as in image_rect.',
         choices=('auto', 'raw', 'rectified'),
     )
     mount: str = setting(

@@ -14,8 +14,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lightdepth_ros.engines.cache import write_atomically
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.files import write_files
 
 SECTION = 'bench'
 """The section of a document that `lightdepth bench --doc` fills."""
@@ -223,7 +223,7 @@ def markdown(report: Report) -> str:
 
 def write_json(report: Report, path: Path) -> None:
     """Write the raw results."""
-    write_atomically(path, (json.dumps(asdict(report), indent=1) + '\n').encode())
+    write_files({path: (json.dumps(asdict(report), indent=1) + '\n').encode()})
 
 
 def markers(section: str) -> tuple[str, str]:
@@ -239,7 +239,7 @@ def write_section(path: Path, section: str, content: str) -> None:
         raise ConfigError(f'{path} must hold the lines {begin!r} and {end!r} once each')
     pattern = re.compile(f'{re.escape(begin)}.*{re.escape(end)}', re.DOTALL)
     filled = '\n'.join([begin, *map(_wrapped, content.splitlines()), end])
-    write_atomically(path, pattern.sub(lambda _: filled, text).encode())
+    write_files({path: pattern.sub(lambda _: filled, text).encode()})
 
 
 def markdown_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

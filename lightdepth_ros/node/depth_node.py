@@ -11,21 +11,26 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from lightdepth_ros import shared_memory
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.config import RANGE_SENSORS, NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
 from lightdepth_ros.node.ending import Signals, leave
 from lightdepth_ros.node.inputs import Input
-from lightdepth_ros.node.rclpy_workarounds import survive_illegal_transitions, told
+from lightdepth_ros.node.rclpy_workarounds import (
+    RCL_ERRORS,
+    Seldom,
+    shut_down,
+    spin,
+    survive_illegal_transitions,
+    told,
+)
 from lightdepth_ros.node.tf import TfInput
-from lightdepth_ros.perception.anchoring import SENSORS
 from lightdepth_ros.stream import counters, health
 from lightdepth_ros.stream.following import AUTO
 from lightdepth_ros.stream.model_set import ModelSet
@@ -60,7 +65,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._finalized = False
         self._bond: Any = None
         self._label_infos: list[Any] = []
-        self._seldom = topics.Seldom()
+        self._seldom = Seldom()
         self._complaint = ''
         self.add_on_set_parameters_callback(self._on_set_parameters)
         survive_illegal_transitions(self)
@@ -205,7 +210,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
                 entry.follow(AUTO)
             else:
                 entry.close()
-        needs_tf = self._config.mount == 'tf' or set(sources) & set(SENSORS)
+        needs_tf = self._config.mount == 'tf' or set(sources) & set(RANGE_SENSORS)
         self._tf.follow(self._worker is not None and bool(needs_tf))
 
     def _process(self, index: int, waiting: Waiting) -> None:
@@ -288,17 +293,6 @@ def engine_voice(logger: Any) -> Callable[[str], None]:
     return tell
 
 
-def spin(node: DepthNode) -> None:
-    """Serve the node until ROS is shut down."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except _rclpy.RCLError as error:
-            node.get_logger().warning(f'a ROS call failed: {error}')
-
-
 def run(node: DepthNode) -> int:
     """Start the node if it shall start itself, serve it, and return the exit code."""
     if node.config.autostart and not node.start():
@@ -320,11 +314,11 @@ def main(args: list[str] | None = None) -> int:
             code = live()
     except ExternalShutdownException:
         pass
-    except (_rclpy.RCLError, _rclpy.InvalidHandle):
+    except RCL_ERRORS:
         if rclpy.ok():  # else ROS was shut down in the middle of something
             raise
     finally:
-        rclpy.try_shutdown()
+        shut_down()
     return code
 
 

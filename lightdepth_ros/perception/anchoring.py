@@ -22,7 +22,7 @@ from lightdepth_ros.perception.anchor import (
 from lightdepth_ros.perception.ground_anchor import GroundFilter, ground_points, look_at_ground
 from lightdepth_ros.perception.ranges import joined
 
-GROUND, *SENSORS = ANCHORS
+GROUND = ANCHORS[0]
 HOLD_S, FADE_S = 2.0, 5.0
 """Without points the last factor holds so long, and then fades with this time constant."""
 SETTLE_S = 0.5

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,16 +17,34 @@ from lightdepth_ros.errors import BadCameraError
 from lightdepth_ros.perception.lens import COEFFICIENT_COUNTS, Lens
 
 KINDS = ('raw', 'rectified')
+TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'avif')
+"""Last parts of topics that plugins of image_transport add to that of the raw image."""
+RECTIFIED = re.compile(r'(?<![a-zA-Z])rect(?:ified)?(?![a-z])|[a-z]Rect(?![a-z])')
+"""`rect` as a word of its own: not in `corrected`, `direct` or `rectory`."""
+
+
+def base_topic(topic: str) -> str:
+    """Return the topic of the raw images, where image_transport's plugins add the last part."""
+    base, _, transport = topic.rpartition('/')
+    return base if transport in TRANSPORTS else topic
+
+
+def info_beside(image_topic: str) -> str:
+    """Return the camera_info topic in the namespace of an image topic (REP 118)."""
+    return base_topic(image_topic).rpartition('/')[0] + '/camera_info'
 
 
 def kind_of_topic(topic: str, image_kind: str) -> str:
     """Return 'raw' or 'rectified' for an image topic; image_kind as in NodeConfig.
 
-    image_pipeline's nodes publish rectified images as `image_rect` and `image_rect_color`.
+    image_pipeline's nodes publish rectified images as `image_rect` and `image_rect_color`, some
+    drivers as `rect/image`. A transport behind it, as in `image_rect/compressed`, does not count.
     """
     if image_kind != 'auto':
         return image_kind
-    return 'rectified' if 'rect' in topic.rsplit('/', 1)[-1] else 'raw'
+    *above, last = base_topic(topic).split('/')
+    named = RECTIFIED.search(last) or any(RECTIFIED.fullmatch(part) for part in above[-1:])
+    return 'rectified' if named else 'raw'
 
 
 def view_of(info: Any, kind: str) -> Camera | Lens | None:

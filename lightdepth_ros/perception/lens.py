@@ -10,6 +10,7 @@ sensor_msgs/CameraInfo.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +74,10 @@ class Lens:
             x * factor + p1 * cross + p2 * (r2 + 2 * x * x),
             y * factor + p1 * (r2 + 2 * y * y) + p2 * cross,
         )
+
+
+ViewOf = Callable[[tuple[int, int]], Camera | Lens]
+"""(height, width) of a picture -> its calibration."""
 
 
 def _radial_factor(lens: Lens, radius: np.ndarray) -> np.ndarray:

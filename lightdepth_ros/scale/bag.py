@@ -34,7 +34,10 @@ Pose = Callable[[str, str], np.ndarray]
 class Measured:
     """Where to look for true depth. One of points and depth is a topic, the other ''.
 
-    near_m, far_m  only depths between them count.
+    image, camera_info  topics; '' = the only one, and the one beside it.
+    near_m, far_m       only depths between them count.
+    image_kind          as the setting of that name.
+    lidar_to_camera     x y z qx qy qz qw of the lidar in the optical frame; () = /tf_static.
     """
 
     image: str
@@ -44,6 +47,9 @@ class Measured:
     frames: int
     near_m: float
     far_m: float
+    camera_info: str = ''
+    image_kind: str = 'auto'
+    lidar_to_camera: tuple[float, ...] = ()
 
     @property
     def topic(self) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.config import RANGE_SENSORS
 from lightdepth_ros.errors import BadCameraError, DataError, NoTransformError
-from lightdepth_ros.perception.anchoring import SENSORS, Heard
+from lightdepth_ros.perception.anchoring import Heard
 from lightdepth_ros.perception.calibration import view_of
 from lightdepth_ros.perception.ranges import MOST_READ, depth_xyz, project
 from lightdepth_ros.stream.measurements import cloud_xyz, depth_image_m, scan_xyz
@@ -29,9 +30,9 @@ class AnchorInputs:
     def __init__(self, transforms: Transforms) -> None:
         self._transforms = transforms
         self._lock = threading.Lock()
-        self._kept: dict[str, deque[Any]] = {name: deque(maxlen=KEPT) for name in SENSORS}
+        self._kept: dict[str, deque[Any]] = {name: deque(maxlen=KEPT) for name in RANGE_SENSORS}
         self._depth_info: Any = None
-        self.received = dict.fromkeys(SENSORS, 0)
+        self.received = dict.fromkeys(RANGE_SENSORS, 0)
         """Messages that came from each sensor."""
 
     def add(self, source: str, message: Any) -> None:

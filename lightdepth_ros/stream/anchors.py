@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.config import RANGE_SENSORS, NodeConfig
 from lightdepth_ros.mount import Mount
-from lightdepth_ros.perception.anchoring import SENSORS, AnchorFrame, Anchoring, AnchorTold
+from lightdepth_ros.perception.anchoring import AnchorFrame, Anchoring, AnchorTold
 from lightdepth_ros.perception.navigation import class_mask
 from lightdepth_ros.perception.perception import Bend
 from lightdepth_ros.stream.anchor_inputs import AnchorInputs
@@ -42,7 +42,7 @@ class Anchors:
     def bend_for(self, config: NodeConfig, frame: str, stamp_ns: int) -> Bend | None:
         """Return what bends the depth of an image of the optical frame `frame`; None = nothing."""
         if config.anchors != self._sources:
-            for source in set(self._sources) & set(SENSORS) - set(config.anchors):
+            for source in set(self._sources) & set(RANGE_SENSORS) - set(config.anchors):
                 self.inputs.forget(source)
             self._sources, self._anchoring, self.problem = config.anchors, Anchoring(), ''
             self._missed_since_s.clear()
@@ -68,7 +68,7 @@ class Anchors:
                         odom_frame=config.odom_frame,
                     )
                     for source in config.anchors
-                    if source in SENSORS
+                    if source in RANGE_SENSORS
                 ],
                 mount,
                 class_mask(config.classes_ground),

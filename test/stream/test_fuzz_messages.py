@@ -25,12 +25,11 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import make_tiny_model
 
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.config import FITS, NodeConfig
 from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError
 from lightdepth_ros.perception.calibration import KINDS, describe, view_of
 from lightdepth_ros.perception.loading import perception_of
-from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.stream import counters, messages
 from lightdepth_ros.stream.encodings import ENCODINGS, MAX_PIXELS, MAX_SIDE_PX
 from lightdepth_ros.stream.outputs import OUTPUTS

@@ -3,12 +3,14 @@
 
 import copy
 import csv
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import cv2
@@ -179,6 +181,26 @@ def test_run_folder_of_another_configuration_is_refused(tiny_data, tmp_path):
     train(settings(tiny_data, steps=2), tmp_path / 'run')
     with pytest.raises(ConfigError, match=r'configuration:\n  lr: .*\n  steps: there 2'):
         train(settings(tiny_data, steps=3, lr=1e-4, threads=2), tmp_path / 'run')
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'expected'),
+    [
+        ('linear', [1.0, 0.7525, 0.505, 0.2575, 0.01]),
+        ('cosine', [1.0, 0.855018, 0.505, 0.154982, 0.01]),
+        ('constant', [1.0] * 5),
+    ],
+)
+def test_learning_rate_rises_in_the_warm_up_and_falls_to_a_hundredth(schedule, expected):
+    config = TrainConfig(steps=110, warmup_steps=10, schedule=schedule)
+    factor = functools.partial(Distillation._lr_factor, types.SimpleNamespace(config=config))
+    assert [factor(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert [factor(step) for step in (10, 35, 60, 85, 110)] == pytest.approx(expected, abs=1e-6)
+    assert factor(500) == pytest.approx(expected[-1])
+
+
+def test_default_learning_rate_falls_in_a_line():
+    assert TrainConfig().schedule == 'linear'
 
 
 def test_what_decides_the_result_keeps_a_run_from_going_on_and_nothing_else():

@@ -21,6 +21,7 @@ from lightdepth_ros.files import depth_png, png, write_files
 from lightdepth_ros.stream import measurements
 from training.bag import geometry
 from training.bag.geometry import View
+from training.bag.mounting import Mounts
 from training.datasets.manifest import COLUMNS
 
 JPEG_QUALITY = 95
@@ -45,6 +46,8 @@ class Options:
     every: int
     image_format: str
     lidar_to_camera: tuple[float, ...]
+    mount: tuple[float, ...] = ()
+    ground_frame: str = ''
 
     @property
     def measurement_topic(self) -> str:
@@ -70,7 +73,10 @@ class Tally:
 class Converter:
     """Turns pairs into files; remembers what became of them."""
 
-    def __init__(self, options: Options, out: Path, view: View, pose: LidarPose) -> None:
+    def __init__(
+        self, options: Options, out: Path, view: View, pose: LidarPose, mounts: Mounts
+    ) -> None:
+        self.mounts = mounts
         self.options = options
         self.out = out
         self.view = view
@@ -108,7 +114,8 @@ class Converter:
             offset = pair.measurement.stamp_ns - pair.image.stamp_ns
             self.tally.offsets_ms.append(offset / 1e6)
         self.names.add(name)
-        self.tally.rows.append(self.row(name, image, depth))
+        cells = self.mounts.cells(pair.image.message, pair.image.stamp_ns)
+        self.tally.rows.append(self.row(name, image, depth) | cells)
 
     def depth_of(self, pair: Pair, hw: tuple[int, int]) -> np.ndarray:
         """Return (H, W) float32 metres, 0 = no value, of the pair's cloud or depth image."""
@@ -156,12 +163,20 @@ def check_registered(topic: str, image_frame: str, depth_frame: str) -> None:
         )
 
 
-def pairs(recording: Recording, options: Options, step: Callable[[], None]) -> Iterator[Pair]:
-    """Yield each `every`-th image with its nearest measurement; `step` is called per message."""
+def pairs(
+    recording: Recording, options: Options, mounts: Mounts, step: Callable[[], None]
+) -> Iterator[Pair]:
+    """Yield each `every`-th image with its nearest measurement; `step` is called per message.
+
+    mounts: hears what was recorded before each pair.
+    """
     matcher = NearestStamps(round(options.tolerance_s * 1e9))
     topics = [t for t in (options.image_topic, options.measurement_topic) if t]
     seen = 0
-    for recorded in recording.messages(topics):
+    for recorded in recording.messages([*topics, *mounts.topics]):
+        if recorded.topic in mounts.topics:
+            mounts.take(recorded.message)
+            continue
         step()
         if recorded.topic != options.image_topic:
             yield from matcher.add_measurement(recorded)
