@@ -207,6 +207,13 @@ class NodeConfig:
         'Frame in which the robot moves: with its transforms, motion between a message of a range '
         'sensor and the image is undone.',
     )
+    image_bits: int = setting(
+        0,
+        'How many bits of each sample a 16-bit camera (mono16, rgb16, bayer_*16) uses: 8 to 16. '
+        '0: measured, by the largest value seen so far.',
+        unit='bits',
+        limits=(0, 16),
+    )
     camera_info_timeout_s: float = setting(
         2.0,
         'How long images wait for the first camera_info before they are used without '
@@ -249,6 +256,10 @@ class NodeConfig:
             raise ConfigError(
                 f'min_range_m is {self.min_range_m} and max_range_m {self.max_range_m}; '
                 'the first must be the smaller one. Change one of them.'
+            )
+        if 0 < self.image_bits < 8:
+            raise ConfigError(
+                f'image_bits is {self.image_bits}; it must be 8 to 16, or 0 to measure it.'
             )
         if 0 < self.horizontal_fov_deg < 1:
             raise ConfigError(
