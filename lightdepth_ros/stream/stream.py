@@ -19,6 +19,7 @@ from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.temporal import TemporalFilter
 from lightdepth_ros.stream import counters
+from lightdepth_ros.stream.anchors import Anchors
 from lightdepth_ros.stream.counters import FrameCounters
 from lightdepth_ros.stream.encodings import SampleBits
 from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb
@@ -81,6 +82,7 @@ class Stream:
         self.counters = FrameCounters()
         self.calibration = Calibration(image_topic, info_topic)
         self.mounting = Mounting(image_topic, transforms or Transforms(), voice)
+        self.anchors = Anchors(image_topic, transforms or Transforms(), voice)
         self.publishers = publishers
         self.mismatches = mismatches
         self._voice = voice
@@ -161,7 +163,8 @@ class Stream:
         header = waiting.msg.header
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
         mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
-        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount)
+        bend = self.anchors.bend_for(pipeline.config, header.frame_id, stamp_ns)
+        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount, bend)
         self._tell_strange_lens(frame.prediction, pipeline)
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
         result = Result(prediction, frame.rgb, header, pipeline.config, self._clouds)
