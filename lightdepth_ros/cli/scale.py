@@ -19,6 +19,7 @@ from lightdepth_ros.cli.camera import view_chooser
 from lightdepth_ros.cli.config import config_of
 from lightdepth_ros.cli.scale_flags import SETTINGS, parser
 from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.contract import ModelContract
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.perception.navigation import class_mask
@@ -41,6 +42,11 @@ __all__ = ['parser', 'run']
 TILTED = 0.2
 """ln of how the error may change from near to far before it is said."""
 BAND_POINTS = 50
+UNTOLD = (
+    'The network was not told where the camera stands; one factor makes up for that at one height '
+    'and pitch only. Better: give --camera-height-m (and --camera-pitch-deg) here, and the node '
+    'the same.'
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,13 +54,18 @@ def run(args: argparse.Namespace) -> int:
     console = Console(highlight=False)
     config = config_of(args, SETTINGS, {})
     _check(args, config)
+    if config.mount == 'tf' and config.fixed_mount is None:
+        raise ConfigError(
+            'mount is tf, which is not followed here: give --camera-height-m and '
+            '--camera-pitch-deg as the transforms have them; the node shows them in /diagnostics'
+        )
     config = dataclasses.replace(config, depth_scale=1.0, min_confidence=0.0, min_range_m=0.0)
     perception = load_perception(config, console.print)
     try:
         gathered = _gather(args, config, perception, console)
     finally:
         perception.close()
-    _conclude(args, config, gathered, console, perception.engine.contract.onnx_file)
+    _conclude(args, config, gathered, console, perception.engine.contract)
     return 0
 
 
@@ -117,6 +128,7 @@ def _from_bag(
         args.far_m,
         camera_info=args.camera_info_topic,
         image_kind=config.image_kind,
+        image_bits=config.image_bits,
         lidar_to_camera=tuple(args.lidar_to_camera),
     )
     return from_bag(args.bag, measured, perception, console)
@@ -138,7 +150,7 @@ def _conclude(
     config: NodeConfig,
     gathered: Gathered,
     console: Console,
-    model: str,
+    contract: ModelContract,
 ) -> None:
     pairs = gathered.pairs
     fit = fit_scale(pairs)
@@ -149,17 +161,21 @@ def _conclude(
     _draw(args, gathered, fit.scale, console)
     limits = Limits(gathered.least_points, gathered.least_groups, args.max_spread, *args.plausible)
     check_fit(fit, limits, gathered.what, gathered.groups, gathered.remedy)
-    for note in [*gathered.notes, *_notes(args, pairs, fit.scale)]:
+    mount = config.fixed_mount if contract.takes_ground else None
+    notes = [*gathered.notes, *_notes(args, pairs, fit.scale)]
+    if contract.takes_ground and mount is None:
+        notes.append(UNTOLD)
+    for note in notes:
         console.print(f'[yellow]{escape(note)}[/]')
     result = result_text(fit, gathered.what)
     lines = [
         f'Measured by `lightdepth scale {args.way}`:',
         result,
         *gathered.facts,
-        f'for {model}, network input {config.input_width}x{config.input_height}, '
+        f'for {contract.onnx_file}, network input {config.input_width}x{config.input_height}, '
         f'fit {config.fit}.',
     ]
-    write_yaml(args.out, fit.scale, lines)
+    write_yaml(args.out, fit.scale, lines, mount)
     console.print(f'[green]{result}[/]')
     console.print(f'Written to {escape(str(args.out))}: give it to the node with --params-file.')
 
