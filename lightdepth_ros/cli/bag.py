@@ -37,6 +37,7 @@ SETTINGS = (
     'temporal_filter',
     'horizontal_fov_deg',
     'image_kind',
+    'image_bits',
     'mount',
     'camera_height_m',
     'camera_pitch_deg',

@@ -128,6 +128,7 @@ def _from_bag(
         args.far_m,
         camera_info=args.camera_info_topic,
         image_kind=config.image_kind,
+        image_bits=config.image_bits,
         lidar_to_camera=tuple(args.lidar_to_camera),
     )
     return from_bag(args.bag, measured, perception, console)

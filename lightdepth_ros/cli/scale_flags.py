@@ -20,6 +20,7 @@ SETTINGS = (
     'input_height',
     'horizontal_fov_deg',
     'image_kind',
+    'image_bits',
     'camera_height_m',
     'camera_pitch_deg',
     'camera_roll_deg',

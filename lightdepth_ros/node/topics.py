@@ -17,7 +17,7 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header, String
 
 from lightdepth_ros.classes import SemanticClass
@@ -178,6 +178,31 @@ def open_inputs(
         Input(node, topic, _noting(topic.name, False, stream.mismatches, voice))
         for topic in topics
     ]
+
+
+def open_anchor_inputs(
+    node: LifecycleNode, stream: Stream, voice: Voice
+) -> list[tuple[str, Input]]:
+    """Return (source, input) of all range sensors; they subscribe with their first `follow`.
+
+    All cameras of a node hear the same sensors: transforms tell where each camera sees them.
+    """
+    heard = stream.anchors.inputs
+    kinds = (
+        ('scan', 'scan', LaserScan, lambda msg, _: heard.add('scan', msg)),
+        ('cloud', 'anchor/points', PointCloud2, lambda msg, _: heard.add('cloud', msg)),
+        ('depth', 'anchor/depth', Image, lambda msg, _: heard.add('depth', msg)),
+        ('depth', 'anchor/camera_info', CameraInfo, lambda msg, _: heard.add_depth_info(msg)),
+    )
+    found = []
+    for source, name, kind, take in kinds:
+        topic = node.resolve_topic_name(name)
+        known = Topic(
+            topic, kind, f'sensor_msgs/msg/{kind.__name__}', take, both=kind is CameraInfo
+        )
+        noting = _noting(topic, False, stream.mismatches, voice)
+        found.append((source, Input(node, known, noting)))
+    return found
 
 
 def _open_publisher(

@@ -24,6 +24,8 @@ from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.gathered import Gathered
 from lightdepth_ros.scale.report import Tile
 from lightdepth_ros.scale.view import Seen, look
+from lightdepth_ros.stream.encodings import SampleBits
+from lightdepth_ros.stream.messages import image_to_rgb
 
 Looks = list[tuple[Seen, np.ndarray]]
 """Images seen, with the (h, w) true depth in metres, 0 = not measured."""
@@ -55,6 +57,7 @@ def _look_at_all(
     pose = scale_bag.lidar_pose(recording, measured.lidar_to_camera)
     looks: Looks = []
     told: Counter[str] = Counter()
+    bits = SampleBits(measured.image_bits)
     with Progress(console=console) as progress:
         pairs = scale_bag.pairs(recording, measured)
         total = min(measured.frames, recording.count([measured.image]))
@@ -62,7 +65,7 @@ def _look_at_all(
             if pair.measurement is None:
                 told['without a measurement near enough in time'] += 1
                 continue
-            seen = _look(perception, pair.image, view)
+            seen = _look(perception, pair.image, view, bits)
             if seen is None:
                 told['unusable'] += 1
                 continue
@@ -70,10 +73,12 @@ def _look_at_all(
     return looks, told
 
 
-def _look(perception: Perception, image: Recorded, view: Camera | Lens) -> Seen | None:
+def _look(
+    perception: Perception, image: Recorded, view: Camera | Lens, bits: SampleBits
+) -> Seen | None:
     """Predict a recorded image; None if it is damaged."""
     try:
-        rgb = scale_bag.image_rgb(image.message)
+        rgb = image_to_rgb(image.message, bits)
     except BadImageError:
         return None
     return look(perception, f'{image.stamp_ns} ns', rgb, view)

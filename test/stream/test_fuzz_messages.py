@@ -13,6 +13,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -181,7 +182,7 @@ def test_huge_headers_are_refused_where_no_memory_could_be_had():
     code = 'import test_fuzz_messages as t; t.refuse_all_in_little_memory()'
     done = subprocess.run(
         [sys.executable, '-c', code],
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "test"}'},
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "test"}:{Path(__file__).parent}'},
         capture_output=True,
         text=True,
         check=False,

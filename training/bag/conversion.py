@@ -14,11 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lightdepth_ros.bag import measurements
 from lightdepth_ros.bag.matching import NearestStamps, Pair
 from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.errors import BadImageError, DataError
 from lightdepth_ros.files import depth_png, png, write_files
+from lightdepth_ros.stream import measurements
+from lightdepth_ros.stream.encodings import SampleBits
+from lightdepth_ros.stream.messages import image_to_rgb
 from training.bag import geometry
 from training.bag.geometry import View
 from training.bag.mounting import Mounts
@@ -82,6 +84,7 @@ class Converter:
         self.view = view
         self.pose = pose
         self.tally = Tally()
+        self._bits = SampleBits()
         self.names: set[str] = set()
 
     def take(self, pair: Pair) -> None:
@@ -104,7 +107,7 @@ class Converter:
         if image.is_file() and (depth is None or depth.is_file()):
             self.tally.kept += 1
         else:
-            rgb = geometry.pinhole_rgb(geometry.image_rgb(pair.image.message), self.view)
+            rgb = geometry.pinhole_rgb(image_to_rgb(pair.image.message, self._bits), self.view)
             contents = {image: encoded(rgb, self.options.image_format)}
             if depth is not None:
                 contents[depth] = depth_png(self.depth_of(pair, rgb.shape[:2]))
