@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out `lightdepth scale`: gathers the pairs, fits, shows, and writes or refuses."""
+"""Run `lightdepth scale`: collect the pairs, fit, show, and write or refuse."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BAND_POINTS = 50
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and write; raises DataError with the numbers for a result not to be trusted."""
+    """Measure and write; raise DataError, with the numbers, if the result cannot be trusted."""
     console = Console(highlight=False)
     config = config_of(args, SETTINGS, {})
     _check(args, config)

@@ -83,8 +83,9 @@ SELDOM_S = 0.02
 class Seldom(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]  # rclpy has no types
     """Callbacks that may wait a second: those of QoS mismatches, two for each publisher.
 
-    rclpy's executor asks every one of them for news after every message, a seventh of what it
-    costs to listen to a camera. It passes over those that may not execute, and their news wait.
+    rclpy's executor polls each of them after every message, which is a seventh of the cost of
+    listening to a camera. It skips those that may not execute; their events wait.
+
     """
 
     def __init__(self) -> None:
