@@ -16,10 +16,16 @@ from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.contract import EXIT_STRIDE
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
-from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.setting import Setting, Value, check, setting
 
 __all__ = ['NodeConfig', 'Setting', 'Value', 'settings']
+
+RANGE_SENSORS = ('scan', 'cloud', 'depth')
+ANCHORS = ('ground', *RANGE_SENSORS)
+"""What depth can be anchored to, besides none."""
+FITS = ('crop', 'pad', 'adapt')
+"""crop: centre crop to the input's aspect. pad: the whole image, the rest is padding.
+adapt: the input size follows the camera's aspect, so (almost) the whole view is kept."""
 
 MODEL_LOADS = 'the model is loaded in the configure transition'
 TOPICS_OPEN = 'topics are opened in the configure transition'
@@ -183,6 +189,31 @@ class NodeConfig:
         'base_footprint',
         'For mount tf: the frame whose z axis points up and whose origin lies on the ground.',
     )
+    anchor: str = setting(
+        'none',
+        'What depth is bent to, so that guessed metres become measured ones. ground: the height '
+        'of the mount over the ground that is seen. scan: a laser scan on `scan`. cloud: a lidar '
+        'on `anchor/points`. depth: another depth camera on `anchor/depth`, with '
+        '`anchor/camera_info`. Several, separated by commas, hold together. none: nothing.',
+    )
+    anchor_max_age_s: float = setting(
+        0.2,
+        'A message may be so much older or newer than the image to serve as its anchor.',
+        unit='s',
+        limits=(0.0, 10.0),
+    )
+    odom_frame: str = setting(
+        'odom',
+        'Frame in which the robot moves: with its transforms, motion between a message of a range '
+        'sensor and the image is undone.',
+    )
+    image_bits: int = setting(
+        0,
+        'How many bits of each sample a 16-bit camera (mono16, rgb16, bayer_*16) uses: 8 to 16. '
+        '0: measured, by the largest value seen so far.',
+        unit='bits',
+        limits=(0, 16),
+    )
     camera_info_timeout_s: float = setting(
         2.0,
         'How long images wait for the first camera_info before they are used without '
@@ -226,6 +257,10 @@ class NodeConfig:
                 f'min_range_m is {self.min_range_m} and max_range_m {self.max_range_m}; '
                 'the first must be the smaller one. Change one of them.'
             )
+        if 0 < self.image_bits < 8:
+            raise ConfigError(
+                f'image_bits is {self.image_bits}; it must be 8 to 16, or 0 to measure it.'
+            )
         if 0 < self.horizontal_fov_deg < 1:
             raise ConfigError(
                 f'horizontal_fov_deg is {self.horizontal_fov_deg}; it must be at least 1 degree, '
@@ -242,6 +277,13 @@ class NodeConfig:
                 'base_footprint.'
             )
         _check_cameras(self.cameras)
+        _check_anchors(self.anchors)
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """What depth is bent to, each word of `anchor` once; empty for none."""
+        words = [word.strip() for word in self.anchor.split(',')]
+        return () if words == ['none'] else tuple(dict.fromkeys(words))
 
     @property
     def first_resolution(self) -> str:
@@ -266,6 +308,15 @@ def settings() -> tuple[Setting, ...]:
     return tuple(
         f.metadata['setting']._replace(name=f.name) for f in dataclasses.fields(NodeConfig)
     )
+
+
+def _check_anchors(words: tuple[str, ...]) -> None:
+    wrong = [word for word in words if word not in ANCHORS]
+    if wrong:
+        raise ConfigError(
+            f'anchor has the word {wrong[0]!r}; it must be none, or one or several of '
+            f'{", ".join(ANCHORS)}, separated by commas.'
+        )
 
 
 def _check_cameras(names: tuple[str, ...]) -> None:

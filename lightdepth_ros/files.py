@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.errors import BadImageError, DataError
-from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.point import finite_points, unpacked_rgb
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 DEPTH_UNITS_PER_M = 256
@@ -142,7 +142,7 @@ def read_depth_png(path: Path) -> np.ndarray:
 
 
 def ply(cloud: np.ndarray) -> bytes:
-    """Encode the finite points of a cloud (`cloud.POINT`) as binary PLY."""
+    """Encode the finite points of a cloud (`point.POINT`) as binary PLY."""
     points = finite_points(cloud)
     vertices = np.empty(points.shape, PLY_POINT)
     for name in ('x', 'y', 'z', 'label', 'confidence'):
@@ -172,10 +172,12 @@ def check_writable(folder: Path) -> None:
     probe.unlink()
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
+def write_files(contents: Mapping[Path, bytes], *, durable: bool = False) -> None:
     """Write all of the files or none: each to a temporary name first, then renamed.
 
-    Creates missing folders. Raises WriteError (no permission, disk full) and leaves nothing.
+    Creates missing folders; permissions are those of the umask. durable: the bytes are on the
+    disk before the old file goes, so that a power cut leaves one of the two whole. Raises
+    WriteError (no permission, disk full) and leaves nothing.
     """
     begun: dict[Path, Path] = {}
     try:
@@ -184,6 +186,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             part = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
             begun[part] = path
             part.write_bytes(data)
+            if durable:
+                _to_disk(part)
         for part, path in begun.items():
             part.replace(path)
     except OSError as error:
@@ -193,3 +197,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             f'cannot write {error.filename or next(iter(contents))}: {error.strerror}. '
             'Give another output folder or make room there.'
         ) from error
+
+
+def _to_disk(path: Path) -> None:
+    with path.open('rb') as file:
+        os.fsync(file.fileno())

@@ -24,7 +24,6 @@ def share_one_heap() -> bool:
 
     Call it before NumPy, OpenCV or rclpy are imported: they start threads, and heaps that exist
     stay in use. It leaves everything as it is if MALLOC_ARENA_MAX is set.
-
     """
     library = _glibc()
     if library is None or 'MALLOC_ARENA_MAX' in os.environ:
@@ -37,7 +36,6 @@ def give_back() -> bool:
 
     Call it after models were freed: it takes about 0.3 ms per MiB, and other threads may wait for
     memory meanwhile.
-
     """
     library = _glibc()
     return library is not None and bool(library.malloc_trim(0))

@@ -21,6 +21,7 @@ from lightdepth_ros.stream import counters, messages
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 Publish = Callable[[str, str, Any], None]
@@ -75,10 +76,11 @@ class BagCamera:
         publish: Publish,
         voice: Voice,
         view: Camera | Lens | None,
+        transforms: Transforms,
     ) -> None:
         """prefix: begin of all output topics, ending with /. outputs: which are written.
 
-        view: the calibration, where it does not come from the recording.
+        view: the calibration, where it does not come from the recording. transforms: see Stream.
         """
         self.topics = topics
         self.prefix = prefix
@@ -100,6 +102,7 @@ class BagCamera:
             mismatches={},
             voice=voice,
             clock_ns=lambda: 0,
+            transforms=transforms,
         )
         if view is not None:
             self.stream.calibration = FixedCalibration(view)

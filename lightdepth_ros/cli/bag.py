@@ -37,6 +37,12 @@ SETTINGS = (
     'temporal_filter',
     'horizontal_fov_deg',
     'image_kind',
+    'image_bits',
+    'mount',
+    'camera_height_m',
+    'camera_pitch_deg',
+    'camera_roll_deg',
+    'ground_frame',
 )
 DESCRIPTION = """\
 Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) and write what the node would

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lightdepth_ros.bag.camera import BagCamera
+from lightdepth_ros.bag.frames import RecordedFrames
 from lightdepth_ros.bag.parts import PartedBag
 from lightdepth_ros.bag.parts import Progress as JobProgress
 from lightdepth_ros.bag.recording import Recording, open_recording
@@ -134,6 +135,7 @@ def work(
         lambda text: printer(f'[red]{escape(text)}[/]'),
     )
     sink = Sink()
+    frames = RecordedFrames(recording, request.config.mount == 'tf', voice)
     cameras = [
         BagCamera(
             camera,
@@ -143,6 +145,7 @@ def work(
             publish=sink.publish,
             voice=voice,
             view=request.view(kind_of_topic(camera.image, request.config.image_kind)),
+            transforms=frames.transforms,
         )
         for camera in topics
     ]
@@ -156,7 +159,7 @@ def work(
                 'Make room meanwhile, or stop, and choose fewer --outputs or --compress.',
             )
 
-    runner = Runner(recording, cameras, pipeline, sink, job, show.step, tell_room)
+    runner = Runner(recording, cameras, pipeline, sink, job, show.step, tell_room, frames)
     with show.bar:
         return runner.run(bag, progress)
 

@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.perception.camera_yaml import read_camera_yaml
-from lightdepth_ros.perception.lens import Lens
-
-ViewOf = Callable[[tuple[int, int]], Camera | Lens]
-"""(height, width) of a picture -> its calibration."""
+from lightdepth_ros.perception.lens import ViewOf
 
 
 def add_camera_flags(parser: argparse.ArgumentParser) -> None:

@@ -20,9 +20,10 @@ from lightdepth_ros.engines import (
     cpu,
     load_engine,
 )
-from lightdepth_ros.engines.cache import cache_dir, write_atomically
+from lightdepth_ros.engines.cache import cache_dir
 from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.files import WriteError, write_files
 
 WARM_UP = 3
 ROUNDS = 15
@@ -75,8 +76,8 @@ def choose(request: EngineRequest, directory: Path | None = None) -> tuple[Engin
     engine, choice = _measured(request)
     request.tell(choice.reason)
     try:
-        write_atomically(path, json.dumps(asdict(choice), indent=2).encode())
-    except OSError as error:
+        write_files({path: json.dumps(asdict(choice), indent=2).encode()})
+    except WriteError as error:
         request.tell(
             f'warning: the choice cannot be kept in {path} ({error}); it is made at each start'
         )

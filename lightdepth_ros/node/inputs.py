@@ -19,18 +19,11 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
 
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.node.rclpy_workarounds import NUMBERED, SubscriptionEventCallbacks
 from lightdepth_ros.stream.following import AUTO, RELIABILITIES, Offer, Wish, wishes
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
-
-NUMBERED = hasattr(Subscription, 'CallbackType')
-"""Whether rclpy tells the running number of a message; Humble's does not."""
 FIXED_QOS = QoSOverridingOptions(policy_kinds=(QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
 """Reliability is not among them: it follows the publishers. `forced_reliability` reads its
 override."""

@@ -14,7 +14,7 @@ from typing import Any
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.perception.lens import COEFFICIENT_COUNTS, Lens
+from lightdepth_ros.perception.lens import ALIASES, COEFFICIENT_COUNTS, Lens
 
 KINDS = ('raw', 'rectified')
 TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'avif')
@@ -78,7 +78,8 @@ def view_of(info: Any, kind: str) -> Camera | Lens | None:
     coefficients = tuple(float(c) for c in info.d)
     if kind == 'rectified' or not any(coefficients):
         return camera
-    model = str(info.distortion_model)
+    model = str(info.distortion_model).lower()
+    model = ALIASES.get(model, model)
     return Lens(camera, model, _trimmed(model, coefficients))
 
 

@@ -73,7 +73,6 @@ def fit_scale(pairs: Pairs) -> Fit:
     So an image with many points weighs no more than another. Half of the pairs may be wrong. The
     error comes from how much the groups differ. With one or two groups it is the spread of all
     pairs, which is an upper bound as long as they do not share the same error.
-
     """
     logs = pairs.log_ratio
     if logs.size == 0:

@@ -19,13 +19,8 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import SemanticClass
-from lightdepth_ros.stream.encodings import (
-    check_layout,
-    check_size,
-    compressed_hw,
-    compressed_to_rgb,
-    raw_to_rgb,
-)
+from lightdepth_ros.stream.compressed import check_compressed, compressed_to_rgb
+from lightdepth_ros.stream.encodings import SampleBits, check_layout, raw_to_rgb
 
 try:
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
@@ -54,22 +49,21 @@ OUTPUT_DTYPE: dict[str, np.dtype[Any]] = {
 def check_image(msg: Image | CompressedImage) -> tuple[int, int]:
     """Return an image message's (height, width), or raise BadImageError; decodes nothing."""
     if isinstance(msg, CompressedImage):
-        height, width = compressed_hw(msg.data)
-        check_size(height, width)
-        return height, width
+        return check_compressed(msg.format, msg.data)
     check_layout(msg.encoding, msg.height, msg.width, msg.step, len(msg.data))
     return msg.height, msg.width
 
 
-def image_to_rgb(msg: Image | CompressedImage) -> np.ndarray:
+def image_to_rgb(msg: Any, bits: SampleBits | None = None) -> np.ndarray:
     """Return a message's picture as (H, W, 3) uint8 RGB. Raises BadImageError.
 
-    The array may be a view into the message.
+    msg: an Image or a CompressedImage, of rclpy or decoded by rosbags. bits: of the camera, for 16
+    bits a sample; None = this image alone tells. The array may be a view into the message.
     """
-    if isinstance(msg, CompressedImage):
-        return compressed_to_rgb(msg.format, msg.data)
+    if hasattr(msg, 'format'):
+        return compressed_to_rgb(msg.format, msg.data, bits)
     return raw_to_rgb(
-        msg.encoding, msg.height, msg.width, msg.step, bool(msg.is_bigendian), msg.data
+        msg.encoding, msg.height, msg.width, msg.step, bool(msg.is_bigendian), msg.data, bits
     )
 
 

@@ -165,3 +165,20 @@ def test_a_rectified_image_is_not_undistorted_again_whatever_carries_it(suffix):
     view = calibration.view(NodeConfig(), (480, 640))
     assert isinstance(view, Camera)
     assert view.fx == info().p[0]
+
+
+@pytest.mark.parametrize(
+    ('name', 'model', 'd'),
+    [
+        ('modified_brown_conrady', 'modified_brown_conrady', [0.1, 0.02, 0.001, 0.002, 0.03]),
+        ('inverse_brown_conrady', 'modified_brown_conrady', [0.1, 0.02, 0.001, 0.002, 0.03]),
+        ('Brown_Conrady', 'plumb_bob', [0.1, 0.02, 0.001, 0.002, 0.03]),
+        ('fisheye', 'equidistant', [0.1, 0.02, 0.001, 0.002]),
+        ('kannala_brandt4', 'equidistant', [0.1, 0.02, 0.001, 0.002, 0.0]),
+    ],
+)
+def test_models_are_known_by_the_names_that_drivers_use(name, model, d):
+    lens = view_of(info(distortion_model=name, d=d), 'raw')
+    assert isinstance(lens, Lens)
+    used = 4 if model == 'equidistant' else 5
+    assert (lens.model, lens.coefficients) == (model, tuple(d[:used]))
