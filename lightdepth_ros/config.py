@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NodeConfig: the one place that says what can be set, its default, unit, limits and meaning.
+"""NodeConfig defines every setting: its default, unit, limits and meaning.
 
 ROS parameters, config/depth.yaml, docs/parameters.md and the flags of the command line are all
 made from it. It imports no ROS and reads no file.
@@ -34,7 +34,7 @@ AT_START = 'it is read once, when the node starts'
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """Settings of the depth node. Building one checks it: a wrong value raises ConfigError."""
+    """Settings of the depth node. It checks itself: a wrong value raises ConfigError."""
 
     student: str = setting(
         'plain',
@@ -59,8 +59,8 @@ class NodeConfig:
     )
     max_latency_ms: float = setting(
         100.0,
-        'For output_resolution auto: the time from receiving an image to having published its '
-        'results that should not be exceeded.',
+        'For output_resolution auto: the longest acceptable time from receiving an image to '
+        'publishing its results.',
         unit='ms',
         limits=(1.0, 10000.0),
     )
@@ -73,13 +73,13 @@ class NodeConfig:
     )
     precision: str = setting(
         'auto',
-        'Number format of inference. auto: the first that the backend offers. One that it does '
-        'not offer is refused.',
+        'Number format of inference. auto: the first that the backend offers. Others than '
+        'those it offers are refused.',
         choices=('auto', *dict.fromkeys(p for offered in PRECISIONS.values() for p in offered)),
         fixed=MODEL_LOADS,
     )
     threads: int = setting(
-        1, 'CPU threads that inference may use.', limits=(1, 64), fixed=MODEL_LOADS
+        1, 'Number of CPU threads for inference.', limits=(1, 64), fixed=MODEL_LOADS
     )
     input_width: int = setting(
         480,
@@ -128,8 +128,8 @@ class NodeConfig:
     )
     temporal_filter: float = setting(
         0.0,
-        'Share of the past kept when depth is steadied from frame to frame; edges and what moves '
-        'pass. 0: off.',
+        'How much of the previous depth is kept, to reduce flicker. Edges and moving things are '
+        'left out. 0: off.',
         limits=(0.0, 0.95),
     )
     classes_ground: tuple[str, ...] = setting(

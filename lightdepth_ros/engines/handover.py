@@ -50,7 +50,7 @@ def serving_engine(request: EngineRequest) -> Engine:
 
     ONNX Runtime, the reference, is returned as it is; anything else as a HandoverEngine. Raises
     ContractError or EngineError, at once, for what cannot work at all: a backend that was named
-    but lacks its libraries or its GPU is an error that tells the remedy, not a fallback.
+    but lacks its libraries or its GPU is an error that names the remedy; there is no fallback.
     """
     input_hw = request.input_hw or load_contract(request.contract_path).input_hw
     if request.backend == REFERENCE:

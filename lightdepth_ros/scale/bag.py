@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of a lidar or depth camera in a recording, beside what the network says there."""
+"""Depth of a lidar or depth camera in a recording, with the network's depth at the same pixels."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale height`: gathers how high the camera is over the ground it predicts."""
+"""`lightdepth scale height`: collects the height of the camera over the predicted ground."""
 
 from __future__ import annotations
 

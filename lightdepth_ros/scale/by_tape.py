@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale tape`: gathers taped distances and what the network says of them."""
+"""`lightdepth scale tape`: collects taped distances and the network's depth there."""
 
 from __future__ import annotations
 
