@@ -24,11 +24,12 @@ from lightdepth_ros.stream.encodings import SampleBits, check_layout, raw_to_rgb
 
 try:
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-    from std_msgs.msg import Header, String
+    from std_msgs.msg import Float32, Header, String
 except ImportError:  # `lightdepth bag` needs no ROS
     from lightdepth_ros.stream.plain_messages import (
         CameraInfo,
         CompressedImage,
+        Float32,
         Header,
         Image,
         PointCloud2,
@@ -119,6 +120,11 @@ def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -
         tx, ty = 0.0 - fx * camera.origin_x_m, 0.0 - fy * camera.origin_y_m
         info.p = [fx, 0.0, cx, tx, 0.0, fy, cy, ty, 0.0, 0.0, 1.0, 0.0]
     return info
+
+
+def number(value: float) -> Float32:
+    """Return a std_msgs/Float32."""
+    return Float32(data=float(value))
 
 
 def classes_to_label_info(
