@@ -24,7 +24,7 @@ FIELD_OF_VIEW_DEG = 45.0
 """From top to bottom; RViz leaves it at Ogre's default."""
 NEAR_M = 0.1
 UP = np.array([0.0, 0.0, 1.0])
-"""RViz's orbit keeps the z axis of the target frame up, whatever that axis is."""
+"""RViz's orbit always keeps the z axis of the target frame up."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
-from std_msgs.msg import Header, String
+from std_msgs.msg import Float32, Header, String
 
 from lightdepth_ros.classes import SemanticClass
 from lightdepth_ros.node.inputs import Input, Topic
@@ -59,6 +59,8 @@ RELIABLE = QoSProfile(
     depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
 """Reaches reliable and best effort consumers."""
+SCALE = 'depth/scale'
+"""The factor by which anchors moved the depth of a frame: std_msgs/Float32."""
 LATCHED = QoSProfile(
     depth=1,
     history=HistoryPolicy.KEEP_LAST,
@@ -109,12 +111,18 @@ def open_stream(
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
         transforms=transforms,
+        scale=OpenPublisher(
+            _open_publisher(
+                node, Float32, f'{prefix}{SCALE}', RELIABLE, mismatches, voice, seldom
+            ),
+            node.context.ok,
+        ),
     )
 
 
 def close_stream(node: LifecycleNode, stream: Stream) -> None:
     """Destroy the publishers that `open_stream` created."""
-    for publisher in stream.publishers.values():
+    for publisher in (*stream.publishers.values(), stream.scale):
         if isinstance(publisher, OpenPublisher):
             node.destroy_lifecycle_publisher(publisher.publisher)
 

@@ -80,6 +80,12 @@ class Anchors:
 
         return bend
 
+    @property
+    def factor(self) -> float | None:
+        """By which the last frame's depth was moved; None = nothing was to be anchored."""
+        told = self._anchoring.told
+        return told.report.factor if self._sources and told is not None else None
+
     def facts(self) -> dict[str, Any]:
         """Return what was done to the last frame, and how often what, by name; for the health."""
         told = self._anchoring.told
