@@ -132,14 +132,22 @@ def _confidence(result: Result) -> Any:
 def _obstacles(result: Result) -> Any:
     config, prediction = result.config, result.prediction
     passable = class_mask((*config.classes_ground, *config.classes_ignore))
-    return result.cloud('points_obstacles', lambda out: obstacle_points(prediction, passable, out))
+    ground, height_m = class_mask(config.classes_ground), config.obstacle_min_height_m
+    return result.cloud(
+        'points_obstacles',
+        lambda out: obstacle_points(
+            prediction, passable, out, ground=ground, min_height_m=height_m
+        ),
+    )
 
 
 def _clearing(result: Result) -> Any:
     config, prediction = result.config, result.prediction
     ignored, far_m = class_mask(config.classes_ignore), config.max_range_m
+    ground = class_mask(config.classes_ground)
     return result.cloud(
-        'points_clearing', lambda out: clearing_points(prediction, far_m, ignored, out)
+        'points_clearing',
+        lambda out: clearing_points(prediction, far_m, ignored, out, ground=ground),
     )
 
 
@@ -218,8 +226,8 @@ OUTPUTS = (
         DEPTH,
         True,
         _obstacles,
-        'x y z of `points` without `classes_ground` and `classes_ignore`: what a costmap should '
-        'mark.',
+        'x y z of `points` without `classes_ignore`, and without `classes_ground` as far as they '
+        'lie on the ground (`obstacle_min_height_m`): what a costmap should mark.',
     ),
     Output(
         'points_clearing',

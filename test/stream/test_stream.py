@@ -392,6 +392,7 @@ CHANGES_MOUNTED = {
     'camera_roll_deg': 5.0,
     'mount': 'tf',
     'ground_frame': 'cellar',
+    'obstacle_min_height_m': 0.0,
 }
 ELSEWHERE = {
     *('output_resolution', 'max_latency_ms', 'image_reliability', 'image_bits'),
