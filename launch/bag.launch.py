@@ -25,6 +25,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 DEPTH_LAUNCH = Path(__file__).resolve().parent / 'depth.launch.py'
+SHARED_MEMORY_LAUNCH = DEPTH_LAUNCH.with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'rate': ('1.0', 'Speed: 1.0 as recorded, 0.5 half as fast.'),
@@ -32,13 +33,15 @@ ARGUMENTS = {
     'loop': ('false', 'Play it again and again.'),
 }
 """Argument -> (default, what it does)."""
+REQUIRED = {'bag': 'The recording: its folder, or an .mcap file.'}
+"""Arguments without a default."""
 TRUE = ('true', '1', 'yes', 'on')
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments, then start the player and the depth node."""
     declared = [
-        DeclareLaunchArgument('bag', description='The recording: its folder, or an .mcap file.'),
+        *(DeclareLaunchArgument(name, description=text) for name, text in REQUIRED.items()),
         *(
             DeclareLaunchArgument(name, default_value=default, description=description)
             for name, (default, description) in ARGUMENTS.items()
@@ -48,7 +51,8 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(str(DEPTH_LAUNCH)),
         launch_arguments=[('use_sim_time', 'true')],
     )
-    return LaunchDescription([*declared, OpaqueFunction(function=player), depth])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=player), depth])
 
 
 def player(context: LaunchContext) -> list[ExecuteProcess]:

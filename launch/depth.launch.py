@@ -4,22 +4,38 @@
     ros2 launch lightdepth_ros depth.launch.py image:=/camera/image_raw \\
         camera_info:=/camera/camera_info output_resolution:=M rviz:=true
 
-Arguments that are left empty keep the value of `params_file`. The other launch files here include
-this one; each of its arguments works with them too.
+Every parameter of the node is an argument too, by its name; one that is left empty keeps the value
+of `params_file`. The other launch files here include this one; each of its arguments works with
+them too.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib.util
+import sys
 from pathlib import Path
+from typing import Any
 
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 PACKAGE = 'lightdepth_ros'
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
+SHARED_MEMORY_LAUNCH = Path(__file__).resolve().with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'namespace': ('', 'Namespace of the node and of its topics.'),
@@ -31,65 +47,118 @@ ARGUMENTS = {
     'image': ('image', 'Topic of the camera image (sensor_msgs/Image); of several cameras with '
                        '{camera} in place of the name.'),
     'camera_info': ('camera_info', 'Topic of its calibration (sensor_msgs/CameraInfo), likewise.'),
-    'image_transport': ('', 'raw, or compressed to read TOPIC/compressed. Empty: as in the '
-                            'parameter file.'),
-    'cameras': ('', 'Names of several cameras for one node, as front,left. Empty: as in the '
-                    'parameter file.'),
-    'model': ('', 'Path of your own model: contract JSON or folder. Empty: as in the parameter '
-                  'file.'),
-    'output_resolution': ('', 'L, M, S or XS: 1/2 to 1/16 of the network input. Empty: as in the '
-                              'parameter file.'),
-    'backend': ('', 'Inference library; see docs/parameters.md. Empty: as in the parameter file.'),
-    'mount': ('', 'unknown, parameters or tf: where the height and tilt of the camera come from. '
-                  'Empty: as in the parameter file.'),
-    'camera_height_m': ('', 'Height of the lens over the ground [m]. Empty: as in the parameter '
-                            'file.'),
-    'camera_pitch_deg': ('', 'How far the camera looks down [degree]. Empty: likewise.'),
-    'camera_roll_deg': ('', 'How far its right side is tilted down [degree]. Empty: likewise.'),
-    'ground_frame': ('', 'For mount tf: the level frame on the ground. Empty: likewise.'),
     'rviz': ('false', 'Start RViz too, if it is installed.'),
     'rviz_frame': ('camera_optical_frame', 'Fixed frame of RViz: the frame_id of the images.'),
 }  # fmt: skip
 """Argument -> (default, what it does). The first six are named as in Nav2's launch files."""
 
-PASSED_ON = (
-    'output_resolution', 'backend', 'image_transport', 'model', 'mount', 'ground_frame',
-)  # fmt: skip
-"""Arguments that are parameters of the node, if given."""
-NUMBERS = ('camera_height_m', 'camera_pitch_deg', 'camera_roll_deg')
-"""Likewise, those that are numbers."""
+WRONG_PARAMETER = 2
+"""Exit code of the node that no new start cures."""
+RESPAWN_DELAY_S = 2.0
 SHOWN = ('points', 'points_obstacles', 'depth/image', 'semantic/color')
 """Outputs that config/depth.rviz shows."""
 TRUE = ('true', '1', 'yes', 'on')
+
+
+def parameters() -> dict[str, tuple[Any, str]]:
+    """Return parameter of the node -> (default, what it does), from config/depth.yaml."""
+    text = (CONFIG / 'depth.yaml').read_text(encoding='utf-8')
+    [body] = yaml.safe_load(text).values()
+    comments: list[str] = []
+    found = {}
+    for line in text.partition('ros__parameters:')[2].splitlines():
+        name, colon, _ = line.strip().partition(':')
+        if line.strip().startswith('#'):
+            comments.append(line.strip(' #'))
+        elif colon:
+            found[name] = (body['ros__parameters'][name], ' '.join(comments))
+            comments = []
+    return found
+
+
+PARAMETERS = parameters()
+
+
+def arguments() -> dict[str, tuple[str, str]]:
+    """Return argument -> (default, what it does), parameters of the node included."""
+    empty = 'Empty: as in params_file.'
+    return {name: ('', f'{text} {empty}') for name, (_, text) in PARAMETERS.items()} | ARGUMENTS
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments, then start what they ask for."""
     declared = [
         DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, (default, description) in ARGUMENTS.items()
+        for name, (default, description) in arguments().items()
     ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=start)])
 
 
-def start(context: LaunchContext) -> list[Node | LogInfo]:
+def start(context: LaunchContext) -> list[Any]:
     """Return the actions for the arguments as given."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    actions: list[Node | LogInfo] = [depth_node(given)]
+    refuse_unknown(context.argv)
+    given = {name: LaunchConfiguration(name).perform(context) for name in arguments()}
+    if not Path(given['params_file']).is_file():
+        raise RuntimeError(
+            f'params_file is {given["params_file"]}, which is not there; give the path of a YAML '
+            f'file, such as {CONFIG / "depth.yaml"}'
+        )
+    actions = started(given)
     if is_true(given['rviz']):
         actions.append(rviz(given))
     return actions
 
 
+def refuse_unknown(argv: list[str] | None) -> None:
+    """Raise RuntimeError for an argument on the command line that no file here declares: launch
+    passes over it. Where somebody else's launch file was started, its arguments are not known."""
+    launched = [Path(word).name for word in sys.argv if word.endswith('.launch.py')]
+    path = Path(__file__).with_name(launched[0]) if launched else Path()
+    if not path.is_file():
+        return
+    known = {*arguments(), *declared_in(path), *declared_in(SHARED_MEMORY_LAUNCH)}
+    for word in argv or []:
+        name, is_argument, _ = word.partition(':=')
+        if is_argument and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.0)[0]
+            raise RuntimeError(f'{path.name} has no argument {name}; did you mean {near}?')
+
+
+def declared_in(path: Path) -> list[str]:
+    """Return the arguments that a launch file here declares itself."""
+    spec = importlib.util.spec_from_file_location('launched', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [*module.ARGUMENTS, *getattr(module, 'REQUIRED', ())]
+
+
+def started(given: dict[str, str]) -> list[Any]:
+    """Return the node; with use_respawn, what starts it again too.
+
+    launch's own respawn would start a node for ever whose parameter is wrong.
+    """
+    node = depth_node(given)
+    if not is_true(given['use_respawn']):
+        return [node]
+
+    def again(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        if event.returncode == WRONG_PARAMETER:
+            return [LogInfo(msg='a parameter is wrong, see above: not started again')]
+        return [TimerAction(period=RESPAWN_DELAY_S, actions=started(given))]
+
+    ended = OnProcessExit(target_action=node, on_exit=again)
+    return [RegisterEventHandler(event_handler=ended), node]
+
+
 def depth_node(given: dict[str, str]) -> Node:
     """Return the node with its parameters: the file's, then what the arguments say."""
-    said: dict[str, bool | str | float | list[str]] = {
-        name: is_true(given[name]) for name in ('use_sim_time', 'autostart')
-    }
-    said |= {name: given[name] for name in PASSED_ON if given[name]}
-    said |= {name: number(name, given[name]) for name in NUMBERS if given[name]}
-    if cameras(given):
-        said['cameras'] = cameras(given)
+    said: dict[str, Any] = {'use_sim_time': is_true(given['use_sim_time'])}
+    said |= {name: value(name, given[name]) for name in PARAMETERS if given[name].strip()}
     return Node(
         package=PACKAGE,
         executable='depth_node',
@@ -98,11 +167,25 @@ def depth_node(given: dict[str, str]) -> Node:
         parameters=[given['params_file'], said],
         remappings=remappings(given),
         arguments=['--ros-args', '--log-level', given['log_level']],
-        respawn=is_true(given['use_respawn']),
-        respawn_delay=2.0,
         output='screen',
         emulate_tty=True,
     )
+
+
+def value(name: str, text: str) -> Any:
+    """Return the text of an argument as the parameter's type; RuntimeError if it is none."""
+    default = PARAMETERS[name][0]
+    if isinstance(default, str):
+        return text
+    if isinstance(default, list):
+        return [word.strip() for word in text.split(',') if word.strip()] or ['']
+    if isinstance(default, bool):
+        return is_true(text)
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = 'a whole number' if isinstance(default, int) else 'a number'
+        raise RuntimeError(f'{name} is {text!r}; it must be {kind}, such as {default}') from None
 
 
 def rviz(given: dict[str, str]) -> Node | LogInfo:
@@ -117,7 +200,7 @@ def rviz(given: dict[str, str]) -> Node | LogInfo:
         executable='rviz2',
         namespace=given['namespace'],
         parameters=[{'use_sim_time': is_true(given['use_sim_time'])}],
-        remappings=[*remappings(given), *shown_of_first_camera(given)],
+        remappings=[*remappings(given), *shown_of_first_camera(given), *shown_raw(given)],
         arguments=['-d', str(CONFIG / 'depth.rviz'), '-f', given['rviz_frame']],
         output='screen',
     )
@@ -152,12 +235,13 @@ def shown_of_first_camera(given: dict[str, str]) -> list[tuple[str, str]]:
     return [('image', image), *((topic, f'{names[0]}/{topic}') for topic in SHOWN)]
 
 
-def number(name: str, text: str) -> float:
-    """Read a launch argument as a number; RuntimeError for anything else."""
-    try:
-        return float(text)
-    except ValueError:
-        raise RuntimeError(f'{name} is {text!r}; it must be a number, such as 0.35') from None
+def shown_raw(given: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the remapping by which RViz's camera display has a raw image to show where the camera
+    sends compressed ones: the node's own rgb/image."""
+    if given['image_transport'].strip() != 'compressed':
+        return []
+    first = [f'{name}/' for name in cameras(given)[:1]]
+    return [('image', ''.join([*first, 'rgb/image']))]
 
 
 def is_true(text: str) -> bool:

@@ -21,6 +21,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 DEPTH_LAUNCH = Path(__file__).resolve().parent / 'depth.launch.py'
+SHARED_MEMORY_LAUNCH = DEPTH_LAUNCH.with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'camera_name': ('camera', 'Name of the driver; its frames begin with it.'),
@@ -48,7 +49,8 @@ def generate_launch_description() -> LaunchDescription:
             ('rviz_frame', [camera, '_color_optical_frame']),
         ],
     )
-    return LaunchDescription([*declared, OpaqueFunction(function=driver), depth])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=driver), depth])
 
 
 def driver(context: LaunchContext) -> list[Node]:

@@ -21,6 +21,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 DEPTH_LAUNCH = Path(__file__).resolve().parent / 'depth.launch.py'
+SHARED_MEMORY_LAUNCH = DEPTH_LAUNCH.with_name('shared_memory.launch.py')
 
 ARGUMENTS = {
     'video_device': ('/dev/video0', 'Device of the camera.'),
@@ -50,7 +51,8 @@ def generate_launch_description() -> LaunchDescription:
             ('rviz_frame', LaunchConfiguration('frame_id')),
         ],
     )
-    return LaunchDescription([*declared, OpaqueFunction(function=driver), depth])
+    memory = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARED_MEMORY_LAUNCH)))
+    return LaunchDescription([*declared, memory, OpaqueFunction(function=driver), depth])
 
 
 def driver(context: LaunchContext) -> list[Node]:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lightdepth_ros.shared_memory import TAKEN
 from tools.ros_env import ROOT
 
 LAUNCH_FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
@@ -30,13 +31,16 @@ class Stage:
     """The stand-ins, and what a launch file did with them.
 
     values: launch arguments, given or by default. read: names of those that were read. begun:
-    everything started so far.
+    everything started so far. environment: what is set for all that comes later.
+    argv: arguments on the command line of `ros2 launch`, as it hands them on.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.read: set[str] = set()
         self.begun: list[Recorded] = []
+        self.environment: dict[str, str] = {}
+        self.argv: list[str] = []
         self.packages = {'rviz2', 'usb_cam', 'realsense2_camera', 'ros2bag'}
         self.packages |= {'pointcloud_to_laserscan', 'depthimage_to_laserscan'}
 
@@ -49,6 +53,12 @@ class Stage:
             IncludeLaunchDescription=include,
             LogInfo=recorder('LogInfo'),
             OpaqueFunction=recorder('OpaqueFunction'),
+            RegisterEventHandler=recorder('RegisterEventHandler'),
+            TimerAction=recorder('TimerAction'),
+            SetEnvironmentVariable=recorder('SetEnvironmentVariable'),
+        )
+        launch.event_handlers = module(
+            'launch.event_handlers', OnProcessExit=recorder('OnProcessExit')
         )
         launch.substitutions = module('launch.substitutions', LaunchConfiguration=self.configured)
         sources = module('launch.launch_description_sources', PythonLaunchDescriptionSource=Path)
@@ -62,7 +72,15 @@ class Stage:
             PackageNotFoundError=MissingPackageError,
             get_package_prefix=self.prefix,
         )
-        parts = [launch, launch.actions, launch.substitutions, sources, actions, descriptions]
+        parts = [
+            launch,
+            launch.actions,
+            launch.event_handlers,
+            launch.substitutions,
+            sources,
+            actions,
+            descriptions,
+        ]
         parts += [packages, module('launch_ros', actions=actions), module('ament_index_python')]
         return {part.__name__: part for part in parts}
 
@@ -99,13 +117,20 @@ class Stage:
                 assert action.default is not None or action.name in self.values, action.name
                 self.values.setdefault(action.name, action.default)
             elif action.kind == 'OpaqueFunction':
-                yield from action.function(None)
+                yield from self._begin(action.function(SimpleNamespace(argv=self.argv)))
             elif action.kind == 'Include':
                 arguments = {name: self._text(value) for name, value in action.arguments}
                 self.values.update(arguments)
                 yield from self._visit(action.path)
             else:
                 yield action
+
+    def _begin(self, actions: list[Recorded]) -> Iterator[Recorded]:
+        for action in actions:
+            if action.kind == 'SetEnvironmentVariable':
+                self.environment[action.name] = action.value
+            else:
+                yield Recorded(**vars(action), environment=dict(self.environment))
 
     def _text(self, value: Any) -> str:
         parts = value if isinstance(value, list) else [value]
@@ -116,7 +141,7 @@ def recorder(kind: str) -> Any:
     return lambda **said: Recorded(kind=kind, **said)
 
 
-def include(source: Path, launch_arguments: list[tuple[str, Any]]) -> Recorded:
+def include(source: Path, launch_arguments: Sequence[tuple[str, Any]] = ()) -> Recorded:
     return Recorded(kind='Include', path=source, arguments=launch_arguments)
 
 
@@ -128,17 +153,24 @@ def module(name: str, **members: Any) -> ModuleType:
 
 def described(path: Path) -> list[Recorded]:
     """Return what generate_launch_description of a launch file gives."""
+    return list(loaded(path).generate_launch_description())
+
+
+def loaded(path: Path) -> Any:
+    """Return a launch file as a module."""
     spec = importlib.util.spec_from_file_location(path.name.replace('.', '_'), path)
     assert spec is not None
     assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return list(loaded.generate_launch_description())
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def stage_for(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Put the stand-ins where launch files import from."""
     result = Stage()
+    for name in TAKEN:
+        monkeypatch.delenv(name, raising=False)
     for name, part in result.modules().items():
         monkeypatch.setitem(sys.modules, name, part)
     return result

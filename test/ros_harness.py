@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -131,6 +132,17 @@ class NodeProcess:
         started_s = time.monotonic()
         self._process.send_signal(number)
         return self.wait(), time.monotonic() - started_s
+
+    def stop_again_and_again(self, numbers: Sequence[signal.Signals], every_s: float) -> int:
+        """Send the signals in turn until the process has ended; return its exit code."""
+        end_s = time.monotonic() + PATIENCE_S
+        for number in itertools.cycle(numbers):
+            if not self.running or time.monotonic() > end_s:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+            time.sleep(every_s)
+        return self.wait()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

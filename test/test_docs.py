@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tools.ros_env import ROOT
@@ -39,8 +41,7 @@ def test_links_to_a_section_lead_to_a_heading(document: Path):
 
 def test_every_file_that_the_architecture_names_exists():
     text = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
-    body = text.split('## Where this differs')[0]
-    named = set(re.findall(r'`([\w/.]+\.(?:py|yaml|md))`', body))
+    named = set(re.findall(r'`([\w/.]+\.(?:py|yaml|md))`', text))
     assert len(named) > 25
     missing = [n for n in sorted(named) if not any((ROOT / room / n).exists() for room in ROOMS)]
     assert missing == []
@@ -59,3 +60,20 @@ def test_make_help_names_every_target_a_person_calls():
     phony = set(re.search(r'(?m)^\.PHONY: (.*)$', text)[1].split()) - {'help', 'env-all'}
     told = set(re.findall(r"@echo 'make ([\w-]+)", text))
     assert told == phony
+
+
+def test_readme_is_at_most_seventy_lines():
+    assert len((ROOT / 'README.md').read_text(encoding='utf-8').splitlines()) <= 70
+
+
+def test_python_of_the_readme_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch):
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    [code] = re.findall(r'(?ms)^```python\n(.*?)^```', text)
+    assert len([line for line in code.splitlines() if line]) == 5
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(ROOT)
+    exec(code, names)
+    seen = names['seen']
+    assert seen.depth_m.shape == seen.label_id.shape
+    assert (seen.depth_m.dtype, seen.label_id.dtype) == ('float32', 'uint8')
+    assert np.isfinite(seen.depth_m).mean() > 0.5

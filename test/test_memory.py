@@ -81,12 +81,14 @@ def measure(what: str, backend: str, resolution: str, times: int) -> list[float]
     return [float(word) for word in result.stdout.split()]
 
 
+@pytest.mark.slow
 @needs_glibc
 def test_configuring_and_cleaning_up_again_and_again_costs_no_memory():
     found = measure('configure_and_clean_up', 'onnxruntime', 'auto', 12)
     assert max(found[2:]) - found[1] < MAX_GROWTH_MIB, found
 
 
+@pytest.mark.slow
 @needs_glibc
 def test_the_same_holds_for_openvino():
     pytest.importorskip('openvino')
@@ -94,6 +96,7 @@ def test_the_same_holds_for_openvino():
     assert max(found[2:]) - found[1] < MAX_GROWTH_MIB, found
 
 
+@pytest.mark.slow
 @needs_glibc
 def test_changing_settings_and_image_sizes_costs_no_memory():
     found = measure('change_everything', 'onnxruntime', 'L', 4)

@@ -14,7 +14,9 @@ from lightdepth_ros.stream.counters import REASONS
 from lightdepth_ros.stream.outputs import OUTPUTS
 from tools.ros_env import ROOT
 
-TEXT = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
+PAGE = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
+TEXT = re.sub(r'\n  (?=\S)', ' ', PAGE)
+"""The page with each item of a list on one line, however it is wrapped."""
 SECTIONS = re.split(r'(?m)^### ', TEXT)[1:]
 QUOTE = re.compile(r'`((?:[^`]|`[^`]*`(?=[^\n]*`))*?)`(?= `|$)')
 """A quoted sentence ends where its line or the next quotation begins: it may hold backticks."""
@@ -32,7 +34,8 @@ def quotes() -> list[str]:
 def sentences() -> list[str]:
     """Return every string in the package, with VARIES for what is filled in."""
     found = []
-    for path in (ROOT / 'lightdepth_ros').rglob('*.py'):
+    launch = (ROOT / 'launch').glob('*.py')
+    for path in (*(ROOT / 'lightdepth_ros').rglob('*.py'), *launch):
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if isinstance(node, ast.JoinedStr):
                 parts = (p.value if isinstance(p, ast.Constant) else VARIES for p in node.values)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many of a camera's images reach the node, and how many come out: `bench_node --delivery`.
 
-Camera and node are two processes of one machine, each started anew for every case. The node infers
-at its smallest output, so that the engine is not what limits the rate.
+Camera and node are two processes of one machine, both restarted for every case. The node runs at
+its smallest output, so that the engine does not limit the rate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from tools.ros_env import PROFILE_VARIABLES, ROOT
+from lightdepth_ros.shared_memory import VARIABLES
+from tools.ros_env import ROOT
 from tools.soak import SoakNode
 from tools.soak_operator import Operator
 
@@ -66,7 +67,7 @@ def environment(base: Mapping[str, str], with_profile: bool) -> dict[str, str]:
     """Return the variables for a process with or without the Fast DDS profile of `base`."""
     if with_profile:
         return dict(base)
-    return {name: value for name, value in base.items() if name not in PROFILE_VARIABLES}
+    return {name: value for name, value in base.items() if name not in VARIABLES}
 
 
 def measure(case: Case, seconds: float, base: Mapping[str, str]) -> Delivery:

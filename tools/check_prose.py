@@ -10,6 +10,7 @@ Tables, code blocks, headings, comments and lines of nothing but links may be wi
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from tools.ros_env import ROOT
 
 COLUMNS = 100
-SKIPPED = {'.git', '.venv', 'out', 'build', 'install', 'log', 'runs', 'cache', 'node_modules'}
+SKIPPED = {'out', 'build', 'install', 'log', 'runs', 'cache'}
 FENCE = re.compile(r' *(```|~~~)')
 LINK = r'!?\[(?:[^][]|\[[^]]*\])*\](?:\([^)]*\)|\[[^]]*\]|: \S+)'
 LINKS_ONLY = re.compile(rf'\W*(?:{LINK}\W*)+')
@@ -26,8 +27,11 @@ LINKS_ONLY = re.compile(rf'\W*(?:{LINK}\W*)+')
 
 def documents(root: Path = ROOT) -> list[Path]:
     """Return the documents of the repository; what builds and environments hold is left out."""
-    found = [p for suffix in ('md', 'rst') for p in root.rglob(f'*.{suffix}')]
-    return sorted(p for p in found if not SKIPPED & set(p.relative_to(root).parts))
+    found: list[Path] = []
+    for folder, inner, names in os.walk(root):
+        inner[:] = [name for name in inner if name not in SKIPPED and not name.startswith('.')]
+        found += [Path(folder, name) for name in names if name.endswith(('.md', '.rst'))]
+    return sorted(found)
 
 
 def wide_lines(text: str, columns: int = COLUMNS) -> Iterator[tuple[int, str]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo found: the numbers of its two passes, and whatever is not as it must be."""
+"""What the demo found: the numbers of its two passes, and everything that went wrong."""
 
 from __future__ import annotations
 

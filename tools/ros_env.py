@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment in which the demo and the tests run ROS processes: apart from every other ROS
+"""The environment in which the demo and the tests run ROS processes: separate from any other ROS
 system on the machine, on loopback only, with room for large messages.
 """
 
@@ -12,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from lightdepth_ros import shared_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 DOMAIN_IDS = range(1, 101)
@@ -27,10 +29,6 @@ FOREIGN = (
 """Variables of another Python or ROS that would break the one in a virtual environment."""
 
 
-PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-"""Where Fast DDS looks for its profile: Humble and Jazzy read the first, Kilted the second."""
-
-
 def has_ros_wheels(prefix: Path) -> bool:
     """Tell whether the ROS wheels (requirements/ros.txt) are installed under `prefix`."""
     return (prefix / 'share/ament_index/resource_index/packages/rclpy').is_file()
@@ -41,8 +39,8 @@ def ros_environment(
 ) -> dict[str, str]:
     """Return the variables for a process that runs ROS from `prefix`.
 
-    With the ROS wheels in `prefix`, whatever another ROS installation has set is left out; without
-    them the installation that has been sourced is used as it is.
+    With the ROS wheels in `prefix`, variables of another ROS installation are left out; without
+    them the sourced installation is used as it is.
     """
     env = dict(base)
     if has_ros_wheels(prefix):
@@ -52,9 +50,7 @@ def ros_environment(
     env['ROS_DOMAIN_ID'] = str(domain_id)
     env['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     env['PYTHONUNBUFFERED'] = '1'
-    profiles = ROOT / 'config' / 'fastdds.xml'
-    if profiles.is_file():
-        env |= dict.fromkeys(PROFILE_VARIABLES, str(profiles))
+    env |= shared_memory.variables(ROOT / 'config', {}, shared_memory.free_mb())
     return env
 
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the README's pictures: synthetic scenes with what the shipped model says of them.
+"""Make the pictures of README.md and docs/: synthetic scenes with what the model says of them.
 
-  python -m tools.sample_pictures                     docs/images/scene_*.png and scenes.png
+  python -m tools.sample_pictures                     docs/images: demo.gif, rviz.png, scenes.png
   python -m tools.sample_pictures --model FOLDER      another model (a contract or its folder)
-  python -m tools.sample_pictures --scenes 3:14 9:2   other scenes, SEED:INDEX
+  python -m tools.sample_pictures --scenes 3:14 9:2   other scenes in scenes.png, SEED:INDEX
 
-Synthetic scenes are this project's own work, so their pictures may be shown anywhere; pictures of
-road data sets may not. The scenes come from seeds that the shipped student was not trained on.
+Run it again whenever other weights ship. Synthetic scenes are this project's own work, so their
+pictures may be shown anywhere; pictures of road data sets may not. Drive and scenes come from
+seeds that the shipped student was not trained on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from rich.progress import track
 from lightdepth_ros import draw, files
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
-from lightdepth_ros.perception import cloud
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.perception.perception import Perception
-from tools.demo_pictures import beside, captioned, stacked
+from tools import drive_pictures
+from tools.demo_drive import SYNTHETIC_FRAMES
+from tools.demo_pictures import beside, stacked
 from training.datasets.sample import Sample
 from training.datasets.synthetic import SyntheticScenes
 
@@ -42,10 +44,16 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         'sample_pictures', description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    made.add_argument('--out', type=Path, default=Path('docs/images'), help='folder of the PNGs')
+    made.add_argument('--out', type=Path, default=Path('docs/images'), help='folder to write to')
     made.add_argument('--model', default='', help='contract JSON or folder; default: the shipped')
     made.add_argument(
         '--scenes', nargs='+', default=list(SCENES), metavar='SEED:INDEX', help='scenes to draw'
+    )
+    made.add_argument(
+        '--drive-frames',
+        type=int,
+        default=SYNTHETIC_FRAMES,
+        help='length of the drive, at 10 Hz (default: %(default)s)',
     )
     return made
 
@@ -61,75 +69,49 @@ def scene(text: str) -> Sample:
     return SyntheticScenes(int(index) + 1, int(seed), height, width)[int(index)]
 
 
-def truth_depth(sample: Sample) -> np.ndarray:
-    """Return the exact depth as a Prediction would hold it: +Inf in the sky."""
-    return np.where(sample.depth_m > 0, sample.depth_m, np.inf).astype(np.float32)
-
-
-def panels(perception: Perception, sample: Sample) -> dict[str, np.ndarray]:
-    """Return the pictures of one scene by name, each PANEL_HW wide, with bar or legend below."""
-    frame = perception.predict(sample.rgb, sample.camera, ('depth', 'label', 'rgb'))
-    prediction = frame.prediction
-    points = cloud.points(prediction, frame.rgb)
-    return {
-        'camera (a synthetic scene)': sample.rgb.copy(),
-        'depth, predicted': draw.depth_picture(prediction.depth_m, PANEL_HW),
-        'labels, predicted': draw.label_picture(sample.rgb, prediction.label_id),
-        'depth, exact': draw.depth_picture(truth_depth(sample), PANEL_HW),
-        'labels, exact': draw.label_picture(sample.rgb, sample.label_id),
-        'cloud from above': draw.cloud_picture(points, PANEL_HW),
-    }
-
-
-def sheet(pictures: dict[str, np.ndarray]) -> np.ndarray:
-    """Put the panels of one scene into two rows of three."""
-    shown = [captioned(picture, name) for name, picture in pictures.items()]
-    camera, depth, labels, exact_depth, exact_labels, above = shown
-    columns = [(camera, above), (depth, exact_depth), (labels, exact_labels)]
-    rows = [max(column[k].shape[0] for column in columns) for k in range(2)]
-    filled = [stacked([padded(p, r) for p, r in zip(c, rows, strict=True)]) for c in columns]
-    return beside(beside(filled[0], filled[1]), filled[2])
-
-
-def strip(pictures: dict[str, np.ndarray]) -> np.ndarray:
-    """Return camera, depth and labels of one scene side by side, small, without bars."""
+def strip(perception: Perception, sample: Sample) -> np.ndarray:
+    """Return camera image, depth and labels of one scene side by side."""
+    prediction = perception.predict(sample.rgb, sample.camera, ('depth', 'label')).prediction
+    assert prediction.label_id is not None
     height, width = PANEL_HW
+    pictures = [
+        sample.rgb,
+        draw.depth_picture(prediction.depth_m, PANEL_HW)[:height],
+        draw.overlay_labels(sample.rgb, prediction.label_id),
+    ]
     size = (TILE_WIDTH, round(TILE_WIDTH * height / width))
-    names = list(pictures)[:3]
-    tiles = [cv2.resize(pictures[n][:height], size, interpolation=cv2.INTER_AREA) for n in names]
+    tiles = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
     return beside(beside(tiles[0], tiles[1]), tiles[2])
-
-
-def padded(picture: np.ndarray, height: int) -> np.ndarray:
-    """Extend a picture downwards to a height."""
-    missing = height - picture.shape[0]
-    filler = np.full((missing, picture.shape[1], 3), draw.PAPER, np.uint8)
-    return np.vstack([picture, filler])
 
 
 def small_png(picture: np.ndarray) -> bytes:
     """Encode a picture as PNG of at most MAX_BYTES, reduced in size as far as that needs."""
+    coded = files.png(picture)
     scale = 1.0
-    while True:
+    while len(coded) > MAX_BYTES:
         small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         # Noise does not compress: 32 levels look the same and take half the room.
         coded = files.png(small & 0xF8 | 0x04)
-        if len(coded) <= MAX_BYTES:
-            return coded
         scale *= 0.92
+    return coded
 
 
 def make(args: argparse.Namespace) -> list[Path]:
-    """Write one sheet a scene and a strip of all; return their paths."""
+    """Write the pictures; return their paths."""
     samples = [scene(text) for text in args.scenes]
     perception = load_perception(NodeConfig(model=args.model))
-    contents, strips = {}, []
-    for number, sample in enumerate(track(samples, description='drawing scenes')):
-        pictures = panels(perception, sample)
-        strips.append(strip(pictures))
-        contents[args.out / f'scene_{number}.png'] = small_png(sheet(pictures))
-    contents[args.out / 'scenes.png'] = small_png(stacked(strips))
+    strips = [strip(perception, s) for s in track(samples, description='drawing scenes')]
+    total = -(-args.drive_frames // drive_pictures.EVERY)
+    drive = track(
+        drive_pictures.frames(perception, args.drive_frames), 'drawing the drive', total=total
+    )
+    shown = list(drive)
     perception.close()
+    contents = {
+        args.out / 'scenes.png': small_png(stacked(strips)),
+        args.out / 'demo.gif': drive_pictures.gif([drive_pictures.tiles(s) for s in shown]),
+        args.out / 'rviz.png': small_png(drive_pictures.still(shown[len(shown) * 2 // 3])),
+    }
     files.write_files(contents)
     return list(contents)
 

@@ -84,13 +84,13 @@ def fail_on_request(engine: Any, faults: EngineFaults, times: EngineTimes) -> No
     else it does there is timed."""
     run = engine.run
 
-    def sometimes(self: Any, image: Any, *outputs: Any) -> Any:
+    def sometimes(self: Any, *arguments: Any, **named: Any) -> Any:
         if threading.current_thread().name != 'inference':
-            return run(self, image, *outputs)
+            return run(self, *arguments, **named)
         if faults.take():
             raise EngineError('a fault on purpose')
         wall_s, cpu_s = time.perf_counter(), time.thread_time()
-        result = run(self, image, *outputs)
+        result = run(self, *arguments, **named)
         times.wall_ms = (time.perf_counter() - wall_s) * 1e3
         times.cpu_ms = (time.thread_time() - cpu_s) * 1e3
         return result
@@ -129,7 +129,7 @@ def main() -> int:
         importlib.import_module('lightdepth_ros.stream.stream').Stream, _open(folder), times
     )
     code: int = node.main()
-    node.leave(code)
+    importlib.import_module('lightdepth_ros.node.ending').leave(code)
     return code
 
 

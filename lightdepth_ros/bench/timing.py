@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times engines against each other in turns, so that a busy moment hits all of them alike."""
+"""Time engines against each other in turns, so that a busy moment affects all of them alike."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def shares(
 def start_cost(case: Case) -> dict[str, float]:
     """Return 'first_s', import to first prediction, and 'memory_mib', resident, of a new process.
 
-    Both are what a program pays that does nothing but load this case and run it.
+    Both are for a program that only loads this case and runs it.
     """
     command = [
         sys.executable, '-m', 'lightdepth_ros.bench.start', str(case.contract), case.backend,

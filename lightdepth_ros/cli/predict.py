@@ -19,12 +19,12 @@ from rich.table import Table
 
 from lightdepth_ros import draw, files
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.cli.camera import ViewOf, add_camera_flags, view_chooser
+from lightdepth_ros.cli.camera import add_camera_flags, view_chooser
 from lightdepth_ros.cli.settings import add_setting_flags, config_from
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError, BadImageError, DataError
 from lightdepth_ros.perception import cloud
-from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.lens import Lens, ViewOf
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.perception.perception import OUTPUTS, Frame, Perception
 from lightdepth_ros.perception.point_filter import without_flying

@@ -3,27 +3,36 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros import shared_memory
+from lightdepth_ros.config import RANGE_SENSORS, NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
+from lightdepth_ros.node.ending import Signals, leave
 from lightdepth_ros.node.inputs import Input
+from lightdepth_ros.node.rclpy_workarounds import (
+    RCL_ERRORS,
+    Seldom,
+    shut_down,
+    spin,
+    survive_illegal_transitions,
+    told,
+)
+from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
+from lightdepth_ros.stream.following import AUTO
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
 from lightdepth_ros.stream.stream import Stream, Waiting
@@ -36,7 +45,7 @@ EXIT_FAILED, EXIT_BAD_CONFIG = 1, 2
 
 
 class InferenceDiedError(RuntimeError):
-    """The worker met an error that nobody foresaw; its traceback was printed."""
+    """The worker met an unexpected error; its traceback was printed."""
 
 
 class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
@@ -46,21 +55,24 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         """Declare the parameters; ConfigError for a wrong value."""
         super().__init__('depth_node')
         self._voice = Voice(self.get_logger().warning, self.get_logger().error)
+        self._tf = TfInput(self, self._voice)
         self._config = params.declare(self)
         self._switcher: Switcher | None = None
         self._streams: list[Stream] = []
         self._worker: Worker[Waiting] | None = None
         self._inputs: list[Input] = []
+        self._anchors: list[tuple[str, Input]] = []
         self._finalized = False
         self._bond: Any = None
         self._label_infos: list[Any] = []
-        self._seldom = topics.Seldom()
+        self._seldom = Seldom()
         self._complaint = ''
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._survive_illegal_transitions()
+        survive_illegal_transitions(self)
         self._reporter = diagnostics.Reporter(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # sim time may stand still
         self.create_timer(REPORT_PERIOD_S, self._report_health, clock=steady)
+        self._tell_shared_memory()
 
     @property
     def config(self) -> NodeConfig:
@@ -73,6 +85,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     # Lifecycle
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and check the model, create the publishers."""
         try:
@@ -89,12 +102,14 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._tell_start(self._switcher.current)
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and subscribe to the cameras."""
         self._worker = Worker(len(self._streams), self._process)
         for index, stream in enumerate(self._streams):
             stream.activate()
             self._inputs += self._inputs_of(index, stream)
+            self._anchors += topics.open_anchor_inputs(self, stream, self._voice)
         self._follow()
         result = super().on_activate(state)  # from here on publishers publish
         self._tell_classes()
@@ -102,23 +117,27 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._bond = topics.open_bond(self)
         return result
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and let the frame in work be the last."""
         self._stop()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and the publishers."""
         self._free()
         return super().on_cleanup(state)
 
+    @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever runs and free everything."""
+        """Stop what runs and free everything."""
         self._stop()
         self._free()
         self._finalized = True
         return super().on_shutdown(state)
 
+    @told
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a transition that raised."""
         self._stop()
@@ -134,9 +153,11 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         if self._bond is not None:
             self._bond.shutdown()
             self._bond = None
-        for entry in self._inputs:
+        self._tf.close()
+        for entry in (*self._inputs, *(entry for _, entry in self._anchors)):
             entry.close()
         self._inputs.clear()
+        self._anchors.clear()
         if self._worker is not None:
             for index, _ in self._worker.stop():
                 self._streams[index].counters.drop(counters.DEACTIVATED)
@@ -162,7 +183,9 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _open(self, camera: str) -> None:
         transport = self._config.image_transport
         self._streams.append(
-            topics.open_stream(self, camera, transport, self._voice, self._seldom)
+            topics.open_stream(
+                self, camera, transport, self._voice, self._seldom, self._tf.transforms
+            )
         )
         info = topics.open_label_info(self, camera, self._voice, self._seldom)
         self._label_infos.append(info)
@@ -181,6 +204,14 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _follow(self) -> None:
         for entry in self._inputs:
             entry.follow(self._config.image_reliability)
+        sources = self._config.anchors
+        for source, entry in self._anchors:
+            if source in sources:
+                entry.follow(AUTO)
+            else:
+                entry.close()
+        needs_tf = self._config.mount == 'tf' or set(sources) & set(RANGE_SENSORS)
+        self._tf.follow(self._worker is not None and bool(needs_tf))
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
@@ -209,6 +240,13 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         info = topics.label_info(classes, Header(stamp=self.get_clock().now().to_msg()))
         for publisher in self._label_infos:
             publisher.publish(info)
+
+    def _tell_shared_memory(self) -> None:
+        if not topics.uses_fast_dds():
+            return
+        segments, free = shared_memory.own_segments_mb(), shared_memory.free_mb()
+        fine, text = shared_memory.report(os.environ, segments, free)
+        (self.get_logger().info if fine else self.get_logger().warning)(text)
 
     def _tell_start(self, pipeline: Pipeline) -> None:
         facts = ', '.join(f'{name} {value}' for name, value in pipeline.facts.items())
@@ -241,24 +279,6 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             return health.ACTIVE
         return health.INACTIVE if self._switcher else health.UNCONFIGURED
 
-    def _survive_illegal_transitions(self) -> None:
-        """Answer an illegal transition request with "no", where rclpy would raise out of spin.
-
-        rclpy (seen in Jazzy) offers no hook for it, hence the private name.
-        """
-        service = self._service_change_state
-        handle = service.callback
-
-        def answer(request: Any, response: Any) -> Any:
-            try:
-                return handle(request, response)
-            except _rclpy.RCLError as error:
-                self.get_logger().warning(f'transition refused: {error}')
-                response.success = False
-                return response
-
-        service.callback = answer
-
 
 def engine_voice(logger: Any) -> Callable[[str], None]:
     """Return what logs an engine's lines. It does not hold the node: a build that goes on in a
@@ -273,19 +293,8 @@ def engine_voice(logger: Any) -> Callable[[str], None]:
     return tell
 
 
-def spin(node: DepthNode) -> None:
-    """Serve the node until ROS is shut down."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except _rclpy.RCLError as error:
-            node.get_logger().warning(f'a ROS call failed: {error}')
-
-
 def run(node: DepthNode) -> int:
-    """Start the node if it shall start itself, serve it, and return the exit code."""
+    """Start the node if `autostart` says so, run it, and return the exit code."""
     if node.config.autostart and not node.start():
         if not rclpy.ok():
             return 0
@@ -299,43 +308,35 @@ def run(node: DepthNode) -> int:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; 0 after SIGINT or SIGTERM, 1 if it cannot start, 2 for a wrong parameter."""
-    rclpy.init(args=args)
+    code = 0
+    try:
+        if Signals().init(args):
+            code = live()
+    except ExternalShutdownException:
+        pass
+    except RCL_ERRORS:
+        if rclpy.ok():  # else ROS was shut down in the middle of something
+            raise
+    finally:
+        shut_down()
+    return code
+
+
+def live() -> int:
+    """Make the node, run it until ROS is shut down, and free it; return the exit code."""
     try:
         node = DepthNode()
     except ConfigError as error:
         rclpy.logging.get_logger('depth_node').fatal(str(error))
-        rclpy.try_shutdown()
         return EXIT_BAD_CONFIG
-    code = 0
     try:
-        code = run(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        return run(node)
     except InferenceDiedError as error:
         node.get_logger().fatal(str(error))
-        code = EXIT_FAILED
-    except (_rclpy.RCLError, _rclpy.InvalidHandle):
-        if rclpy.ok():  # else ROS was shut down in the middle of a transition
-            raise
+        return EXIT_FAILED
     finally:
         node.close()
         node.destroy_node()
-        rclpy.try_shutdown()
-    return code
-
-
-def leave(code: int) -> NoReturn:
-    """End the process at once, with everything closed, freed and printed.
-
-    The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
-    exit in about forty ended with code -11 after its last message; that is the likely place.
-    A node is part of a ring of references, so it is looked for: the DDS frees its shared memory
-    (67 MB with config/fastdds.xml) with the last object, and nobody else ever would.
-    """
-    gc.collect()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == '__main__':

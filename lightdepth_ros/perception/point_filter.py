@@ -24,8 +24,8 @@ FLAT[[CLASS_ID[name] for name in ('road', 'sidewalk', 'terrain')]] = 255
 only its pixels in the same row are compared."""
 WIDTH_PX, GROWTH = 240, 0.75
 """Where a prediction is narrower than WIDTH_PX, a pixel sees more of a sloping surface; the step
-grows with this power of the width. With it `python -m training.edges` loses about as many true
-points at all four output resolutions; with a fixed step ten times as many at XS as at L."""
+grows with this power of the width. So `python -m training.edges` loses about as many true points
+at M and S as at L; a fixed step loses five times as many at S."""
 COMPANY = 2
 """A point that agrees with fewer of its eight neighbours than this is alone."""
 NEAREST_LOG, LEVELS, FARTHEST = -5.0, 5000, 65000

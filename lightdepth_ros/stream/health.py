@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lightdepth_ros.engines import BUILDING, REFUSED
@@ -24,6 +24,8 @@ PREFIXES = {
     'dropped': 'dropped: ',
     'subscribers': 'subscribers of ',
     'qos_mismatches': 'QoS mismatch on ',
+    'anchor_frames': 'frames ',
+    'anchor_missed': 'no anchor from ',
 }
 
 ACTIVE, INACTIVE = 'active', 'inactive'
@@ -58,6 +60,10 @@ class Health:
     silence      why no image comes; empty if one does.
     loss         why images are lost on their way in; empty if few are.
     no_cloud     why the clouds that somebody subscribes to stay empty; empty if they do not.
+    mount        where the camera stands, in words.
+    no_mount     why the transforms do not tell where it stands; empty if they do or need not.
+    anchor       what depth is anchored to, and how well; empty = to nothing.
+    no_anchor    why a source of anchors gives nothing; empty if all do.
     """
 
     name: str
@@ -73,6 +79,10 @@ class Health:
     last_error: str
     loss: str = ''
     no_cloud: str = ''
+    mount: str = ''
+    no_mount: str = ''
+    anchor: Mapping[str, Any] = field(default_factory=dict)
+    no_anchor: str = ''
 
 
 def verdict(health: Health) -> tuple[int, str]:
@@ -87,8 +97,9 @@ def verdict(health: Health) -> tuple[int, str]:
     dropped = {reason: n for reason, n in health.news.items() if n and reason in LOUD}
     if dropped:
         return _of_drops(health, dropped)
-    if health.loss or health.no_cloud:
-        return WARN, health.loss or health.no_cloud
+    impaired = health.loss or health.no_cloud or health.no_mount or health.no_anchor
+    if impaired:
+        return WARN, impaired
     if health.mismatches:
         return WARN, ' '.join(health.mismatches.values())
     if health.model.get('engine') == BUILDING:
@@ -141,8 +152,10 @@ def numbers(health: Health) -> dict[str, Any]:
         'age_ms': _or_none(counters.age_ms),
         'engine_ms': _or_none(counters.engine_ms),
         'calibration': health.calibration,
+        'mount': health.mount or None,
         'subscribers': dict(health.subscribers),
         'qos_mismatches': dict(health.mismatches),
+        **health.anchor,
         **health.model,
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.engines import Engine
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.stream.model_set import ModelSet, at_resolution
@@ -33,12 +34,18 @@ class Pipeline:
             'output_resolution': engine.contract.exit,
             'backend': engine.backend,
             'device': engine.device,
-            'precision': engine.precision,
+            'precision': _precision(engine),
             'engine': engine.state,
             **({'engine_note': engine.text} if engine.text else {}),
             'input': f'{about}{width}x{height}',
             'output': f'{about}{width // stride}x{height // stride}',
         }
+
+
+def _precision(engine: Engine) -> str:
+    """Return the number format that runs; of a quantised model its 8 bits too."""
+    stored = str(engine.contract.training.get('precision', ''))
+    return f'{stored} with {engine.precision}' if stored else engine.precision
 
 
 class Switcher:

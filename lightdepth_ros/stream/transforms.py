@@ -20,7 +20,7 @@ from lightdepth_ros.errors import DataError, NoTransformError, TransformTimeErro
 KEPT_NS = 10 * 10**9
 """How much of the past of each moving frame is remembered, as tf2 does."""
 MOST_KEPT = 4096
-"""Poses remembered of each moving frame, whatever its rate."""
+"""Number of poses that are kept for each moving frame."""
 
 Numbers = tuple[float, ...]
 
@@ -71,7 +71,7 @@ class _Edge:
 
     def add(self, stamp_ns: int, pose: tuple[Numbers, Numbers]) -> None:
         if self.stamps_ns and stamp_ns < self.stamps_ns[-1] - KEPT_NS:
-            self.stamps_ns.clear()  # the clock was set back: a recording begins anew
+            self.stamps_ns.clear()  # the clock was set back: a recording starts again
             self.poses.clear()
         index = bisect.bisect_left(self.stamps_ns, stamp_ns)
         if index < len(self.stamps_ns) and self.stamps_ns[index] == stamp_ns:
@@ -101,7 +101,7 @@ class Transforms:
 
     def __init__(self, remedy: str = '') -> None:
         """remedy: what errors tell the user to do about frames that are not connected."""
-        self._remedy = remedy
+        self.remedy = remedy
         self._edges: dict[str, _Edge] = {}
         self._lock = threading.Lock()
 
@@ -136,18 +136,26 @@ class Transforms:
                 edge.add(stamp_ns, (tuple(xyz), tuple(quaternion_xyzw)))
 
     def add_message(self, message: Any, static: bool = True) -> None:
-        """Add all transforms of a tf2_msgs/TFMessage. Raises DataError for the first that is none,
-        with those before it added."""
+        """Add all transforms of a tf2_msgs/TFMessage.
+
+        Those that are no pose are left out; DataError tells of the last of them afterwards.
+        """
+        problem: DataError | None = None
         for transform in message.transforms:
             t, r = transform.transform.translation, transform.transform.rotation
             stamp = transform.header.stamp
-            self.add(
-                transform.header.frame_id,
-                transform.child_frame_id,
-                (t.x, t.y, t.z),
-                (r.x, r.y, r.z, r.w),
-                None if static else int(stamp.sec) * 10**9 + int(stamp.nanosec),
-            )
+            try:
+                self.add(
+                    transform.header.frame_id,
+                    transform.child_frame_id,
+                    (t.x, t.y, t.z),
+                    (r.x, r.y, r.z, r.w),
+                    None if static else int(stamp.sec) * 10**9 + int(stamp.nanosec),
+                )
+            except DataError as error:
+                problem = error
+        if problem is not None:
+            raise problem
 
     def lookup(
         self, target: str, source: str, stamp_ns: int | None = None, slack_ns: int = 0
@@ -233,7 +241,7 @@ class Transforms:
         root = self._chain(target)[-1]
         connected = [f for f in self._edges if f != target and self._chain(f)[-1] == root]
         connected += [root] if root != target else []
-        remedy = f'. {self._remedy}' if self._remedy else ''
+        remedy = f'. {self.remedy}' if self.remedy else ''
         return (
             f'no transforms lead from frame {source!r} to {target!r}; {target!r} is connected to '
             f'{sorted(connected) or "nothing"}{remedy}'

@@ -440,3 +440,23 @@ def test_stand_in_for_another_size_prepares_only_what_the_frame_asks_for(tiny, m
     assert engine.wait(PATIENCE_S)
     assert warmed[2:] == [('broken', (96, 64))]
     engine.close()
+
+
+def test_engines_of_four_sizes_are_kept_and_the_oldest_goes_first(tiny, monkeypatch):
+    made: list[BrokenEngine] = []
+
+    class Sized(BrokenEngine):
+        one_size = True
+
+    def make(*_):
+        made.append(Sized(tiny))
+        return made[-1]
+
+    engine = handover(tiny, monkeypatch, make)
+    assert engine.wait(PATIENCE_S)
+    for width in (128, 160, 192, 224):
+        assert not any(one.closed for one in made)
+        engine.run(golden_image((64, width)), ['depth'])
+        assert engine.wait(PATIENCE_S)
+    assert [one.closed for one in made] == [True, False, False, False, False]
+    engine.close()

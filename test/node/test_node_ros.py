@@ -4,6 +4,7 @@
 import json
 import signal
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.ros
 
 CAMERA = Camera(480, 320, 450.0, 450.0, 239.5, 159.5)
 OUTPUTS = tuple(OUTPUT_TYPES)
+BEFORE_ITS_FIRST_LINE = ((-signal.SIGINT, 0), (-signal.SIGTERM, 0), (1, 1))
+"""How Python itself ends by a signal before it runs the node."""
 QUICK_S = 10.0
 """Far above the half second a stop takes, far below a hang."""
 
@@ -286,6 +289,36 @@ def test_sigint_ends_the_node_with_zero(node, peer):
     assert code == 0, node.log
     assert seconds < QUICK_S
     assert 'Traceback' not in node.log
+
+
+@pytest.mark.parametrize('second', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('every_s', [0.0005, 0.02])
+def test_signals_that_come_while_the_node_ends_change_nothing(models, ros_env, second, every_s):
+    with NodeProcess(ros_env, model=str(models)) as node:
+        node.wait_for('ready:')
+        code = node.stop_again_and_again([signal.SIGINT, second], every_s)
+        assert code == 0, node.log
+        assert 'Traceback' not in node.log
+
+
+@pytest.mark.parametrize('after_s', [0.05, 0.3, 0.6, 0.9, 1.2])
+def test_signals_that_come_while_the_node_starts_end_it_with_zero(models, ros_env, after_s):
+    with NodeProcess(ros_env, model=str(models)) as node:
+        time.sleep(after_s)
+        code = node.stop_again_and_again([signal.SIGINT, signal.SIGTERM], 0.05)
+        assert (code, node.log.count('Traceback')) in ((0, 0), *BEFORE_ITS_FIRST_LINE), node.log
+
+
+def test_what_a_transition_raises_is_logged(models, ros_env, tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import lightdepth_ros.node.topics as topics\n'
+        'def broken(*_): raise ArithmeticError("on purpose")\n'
+        'topics.open_stream = broken\n'
+    )
+    env = ros_env | {'PYTHONPATH': str(tmp_path)}
+    with NodeProcess(env, model=str(models)) as node:
+        assert node.wait() == 1
+        assert 'ArithmeticError: on purpose' in node.log
 
 
 def test_managed_node_with_a_missing_model_stays_unconfigured_and_says_why(models, ros_env):

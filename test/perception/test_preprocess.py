@@ -80,6 +80,26 @@ def test_adapt_follows_the_aspect_of_common_cameras(size, expected):
     assert adapted_hw(size, INPUT_HW, 32) == expected
 
 
+@pytest.mark.parametrize(
+    ('size', 'expected', 'better_but_too'),
+    [
+        ((60, 740), (128, 1568), (96, 1184)),  # 0.74 of the area
+        ((60, 760), (96, 1216), None),  # 0.76
+        ((80, 1780), (96, 2112), (96, 2144)),  # 1.34
+        ((1240, 100), (1504, 128), None),  # 1.25
+    ],
+)
+def test_adapt_keeps_to_three_quarters_and_four_thirds_of_the_area(size, expected, better_but_too):
+    found = adapted_hw(size, INPUT_HW, 32)
+    assert found == expected
+    area = INPUT_HW[0] * INPUT_HW[1]
+    assert 0.75 <= found[0] * found[1] / area <= 4 / 3
+    if better_but_too:
+        aspect = size[1] / size[0]
+        lost, lost_there = (abs(np.log(w / h / aspect)) for h, w in (found, better_but_too))
+        assert lost_there < lost
+
+
 @pytest.mark.parametrize(('width', 'height'), SIZES_WH)
 def test_adapt_keeps_the_view_and_about_the_area(width, height):
     hw = adapted_hw((height, width), INPUT_HW, 32)
@@ -161,6 +181,16 @@ def test_many_streams_do_not_grow_memory_without_bound():
     for width in range(32, 132):
         preprocessor.prepare(np.zeros((32, width, 3), np.uint8), None)
     assert len(preprocessor._recipes) <= 8
+
+
+def test_eight_streams_keep_their_buffers_and_a_ninth_starts_afresh():
+    preprocessor = Preprocessor((32, 32), 'crop', 32, 2)
+    images = [np.zeros((32, 32 + index, 3), np.uint8) for index in range(9)]
+    first = [preprocessor.prepare(image, None).batch for image in images[:8]]
+    again = [preprocessor.prepare(image, None).batch for image in images[:8]]
+    assert all(a is b for a, b in zip(first, again, strict=True))
+    preprocessor.prepare(images[8], None)
+    assert preprocessor.prepare(images[0], None).batch is not first[0]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,9 @@ NO_CLOUD = explain_no_cloud(['points'], '/camera_info', 'none')
 RELIABLE = [Offer('usb_cam', 'sensor_msgs/msg/Image', reliable=True)]
 SITUATIONS = {
     'all is well': ({}, OK, '2.0 frames/s', ''),
+    'transforms do not tell the mount': (
+        {'no_mount': 'mount is tf, but', 'mount': 'not known'}, WARN, 'mount is tf', '',
+    ),
     'nobody subscribes': ({'subscribers': {'points': 0}}, OK, 'idle: nobody subscribes', ''),
     'the engine is slower than the camera': (
         {'news': {'replaced_by_newer': 5, 'nobody_listens': 2}}, OK, 'frames/s', '',

@@ -2,6 +2,7 @@
 """Models are found, checked, loaded once, and exchanged as a whole while frames keep coming."""
 
 import dataclasses
+import json
 import shutil
 import threading
 import time
@@ -140,6 +141,19 @@ def test_facts_name_what_really_runs(folder):
     assert facts['backend'] == 'onnxruntime'
     assert facts['device'] == 'CPU'
     assert facts['output'] == 'about 240x160'
+    assert facts['precision'] == 'fp32'
+    switcher.close()
+
+
+def test_facts_tell_a_quantised_model_from_the_one_it_was_made_of(folder, tmp_path):
+    for file in folder.glob('lightdepth_plain_L.*'):
+        shutil.copy(file, tmp_path)
+    path = tmp_path / 'lightdepth_plain_L.json'
+    contract = json.loads(path.read_text(encoding='utf-8'))
+    contract['training'] = {'precision': 'int8'}
+    path.write_text(json.dumps(contract), encoding='utf-8')
+    switcher = Story().switcher(NodeConfig(model=str(path)))
+    assert switcher.current.facts['precision'] == 'int8 with fp32'
     switcher.close()
 
 

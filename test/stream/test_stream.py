@@ -12,17 +12,19 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
 
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
+from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model, tiny_outputs
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.loading import perception_of
 from lightdepth_ros.stream import counters, messages
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 TOPICS = [output.topic for output in OUTPUTS]
@@ -69,6 +71,7 @@ class World:
         self.engine = CountingEngine(engine)
         self.config = NodeConfig(camera_info_timeout_s=0.0)
         self.publishers = {topic: FakePublisher() for topic in TOPICS}
+        self.transforms = Transforms()
         self.warnings: list[str] = []
         self.errors: list[str] = []
         self.stream = Stream(
@@ -80,6 +83,7 @@ class World:
             mismatches={},
             voice=Voice(self.warnings.append, self.errors.append),
             clock_ns=lambda: 100_700_000_000,
+            transforms=self.transforms,
         )
 
     def listen(self, *topics: str) -> None:
@@ -383,8 +387,20 @@ CHANGES = {
     'rate_limit_hz': 0.01,
 }
 CHANGES_UNCALIBRATED = {'horizontal_fov_deg': 60.0, 'camera_info_timeout_s': 60.0}
-ELSEWHERE = {'output_resolution', 'max_latency_ms', 'image_reliability'}
-"""The first two choose the model: test_pipeline.py. The last one: test_inputs_ros.py."""
+CHANGES_MOUNTED = {
+    'camera_height_m': 0.6,
+    'camera_pitch_deg': 5.0,
+    'camera_roll_deg': 5.0,
+    'mount': 'tf',
+    'ground_frame': 'cellar',
+}
+ELSEWHERE = {
+    *('output_resolution', 'max_latency_ms', 'image_reliability', 'image_bits'),
+    *('anchor', 'anchor_max_age_s', 'odom_frame'),
+}
+"""The first two choose the model: test_pipeline.py. image_reliability: test_inputs_ros.py.
+image_bits: the test of 12 bits below. The others need messages of range sensors:
+test_anchors.py."""
 
 
 def everything_published(world: World, calibrated: bool, **changes) -> list:
@@ -414,9 +430,70 @@ def test_changing_a_live_setting_changes_what_is_published(engine, name):
     assert everything_published(World(engine), calibrated, **{name: value}) != before
 
 
+@pytest.fixture(scope='module')
+def grounded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('grounded')
+    return load_engine(EngineRequest(make_tiny_model(folder, 'L', ground=True)))
+
+
+def standing(engine) -> World:
+    """A stream whose camera stands 0.8 m over base_footprint, by its transforms."""
+    world = World(engine)
+    optical = (-0.5, 0.5, -0.5, 0.5)
+    world.transforms.add('base_footprint', HEADER.frame_id, (0.0, 0.0, 0.8), optical)
+    world.transforms.add('cellar', 'base_footprint', (0.0, 0.0, 2.0), (0.0, 0.0, 0.0, 1.0))
+    return world
+
+
+@pytest.mark.parametrize('name', CHANGES_MOUNTED)
+def test_changing_where_the_camera_stands_changes_what_is_published(grounded, name):
+    held = {'camera_height_m': 0.4, 'mount': 'tf' if name == 'ground_frame' else 'parameters'}
+    before = everything_published(standing(grounded), True, **held)
+    assert everything_published(standing(grounded), True, **held) == before
+    changed = held | {name: CHANGES_MOUNTED[name]}
+    assert everything_published(standing(grounded), True, **changed) != before
+
+
+def test_transforms_give_the_height_and_their_silence_keeps_it(grounded):
+    world = standing(grounded)
+    world.config = dataclasses.replace(world.config, mount='tf')
+    world.listen('depth/image')
+    world.calibrate(CAMERA)
+    cells = ground_map(CAMERA, Mount(0.8), (320, 480))
+    expected = tiny_outputs(messages.image_to_rgb(image())[None], 2, cells)['depth'][0]
+    expected = expected * CAMERA.focal_px / CANONICAL_FOCAL_PX * 0.8 / 1.65
+    world.feed(image())
+    np.testing.assert_allclose(messages.image_to_array(world.sent('depth/image')), expected, 1e-5)
+    assert world.stream.mounting.problem == ''
+    world.transforms.add('moon', 'base_footprint', (0, 0, 0), (0, 0, 0, 1))  # the tree falls apart
+    world.transforms.add('mars', HEADER.frame_id, (0, 0, 0), (0, 0, 0, 1))
+    world.feed(image())
+    np.testing.assert_allclose(messages.image_to_array(world.sent('depth/image')), expected, 1e-5)
+    assert 'no transforms lead' in world.stream.mounting.problem
+
+
 def test_no_live_setting_goes_without_such_a_test():
     live = {setting.name for setting in settings() if not setting.fixed}
-    assert live == CHANGES.keys() | CHANGES_UNCALIBRATED.keys() | ELSEWHERE
+    tested = CHANGES.keys() | CHANGES_UNCALIBRATED.keys() | CHANGES_MOUNTED.keys()
+    assert live == tested | ELSEWHERE
+
+
+def test_twelve_bits_of_sixteen_are_found_held_told_and_can_be_set(world):
+    world.listen('rgb/image')
+
+    def brightness(level: int) -> int:
+        words = np.full((320, 480), level << 4, '<u2')
+        msg = Image(header=HEADER, height=320, width=480, encoding='mono16', step=960)
+        msg.data.frombytes(words.tobytes())
+        world.feed(msg)
+        return int(messages.image_to_rgb(world.sent('rgb/image'))[80, 120, 0])
+
+    assert [brightness(200), brightness(20)] == [200, 20]
+    [warning] = [w for w in world.warnings if 'of 16 bits' in w]
+    assert warning.startswith('/image uses 12 of 16 bits')
+    assert 'Set image_bits' in warning
+    world.config = dataclasses.replace(world.config, image_bits=16)
+    assert brightness(200) == 200 >> 4
 
 
 def test_rate_limit_drops_and_counts(world):

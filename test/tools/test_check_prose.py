@@ -56,7 +56,7 @@ def test_the_command_names_file_and_line_and_fails(tmp_path: Path, capsys):
 
 
 def test_documents_of_an_environment_are_not_ours(tmp_path: Path):
-    for name in ('docs/a.md', '.venv/lib/b.md', 'out/c.rst', 'CHANGELOG.rst'):
+    for name in ('docs/a.md', '.venv-docs/lib/b.md', 'out/c.rst', 'CHANGELOG.rst'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = [p.relative_to(tmp_path).as_posix() for p in check_prose.documents(tmp_path)]

@@ -271,6 +271,7 @@ def test_sisters_of_a_model_are_found_by_exit_name():
         evaluate.contracts_of(Path('m/lightdepth_plain_L.json'), 'L,XL')
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_row_per_exit_and_writes_every_file(
     tmp_path, two_frames, monkeypatch, capsys
 ):

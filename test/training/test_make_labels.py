@@ -281,6 +281,8 @@ def test_narrowing_can_be_turned_off(tmp_path):
     maps = labels.read_frame(tmp_path, labels.read_rows(tmp_path)['s0'])
     assert (maps['label_id'] == CLASS_ID['road']).all()
     assert (maps['confidence'] == 178).all()
+    pair = CLASS_ID['road'], CLASS_ID['bus'], round(255 * 0.7 / 0.9)
+    assert (maps['soft_label'] == pair).all()
 
 
 @pytest.mark.usefixtures('fakes')

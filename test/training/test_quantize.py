@@ -26,7 +26,7 @@ from lightdepth_ros.engines import (  # noqa: E402
     load_engine,
 )
 from lightdepth_ros.engines.checked import load_checked  # noqa: E402
-from lightdepth_ros.engines.golden import golden_image  # noqa: E402
+from lightdepth_ros.engines.golden import golden_ground, golden_image  # noqa: E402
 from lightdepth_ros.errors import DataError  # noqa: E402
 from training import export, precision, quantize  # noqa: E402
 from training.students.plain import PlainStudent  # noqa: E402
@@ -60,6 +60,7 @@ def student(tmp_path_factory):
         onnx_file=path.name,
         onnx_sha256=file_sha256(path),
         canonical_focal_px=600.0,
+        canonical_height_m=1.65,
         depth_range_m=(0.3, 200.0),
         input_hw=HW,
     )
@@ -75,8 +76,9 @@ def quantised(request, student, frames, tmp_path_factory):
 
 def test_quantised_file_answers_nearly_as_before(student, quantised):
     image = golden_image(HW)
-    before = load_engine(EngineRequest(student)).run(image)
-    after = load_engine(EngineRequest(quantised[1])).run(image)
+    ground = golden_ground(load_contract(student), HW)
+    before = load_engine(EngineRequest(student)).run(image, ground=ground)
+    after = load_engine(EngineRequest(quantised[1])).run(image, ground=ground)
     # An untrained network's depths span a factor of 100, so its errors are judged by that span.
     apart = np.abs(np.log(after['depth'] / before['depth']))
     span = np.log(before['depth']).std()
@@ -104,14 +106,14 @@ def test_first_convolution_and_heads_stay_float_and_the_rest_does_not(quantised)
         if node.op_type == 'Conv':
             source = produced.get(node.input[1])
             kinds.append('int8' if source is not None else 'float')
-    assert kinds[0] == 'float'
+    assert kinds[:3] == ['float'] * 3  # of the image, and of the ground map at two scales
     assert kinds[-2:] == ['float', 'float']
-    assert set(kinds[1:-2]) == {'int8'}
+    assert set(kinds[3:-2]) == {'int8'}
     assert len(kinds) >= 12
 
 
 def test_calibration_feeds_a_ground_map_of_known_and_of_unknown_mounts(student, frames):
-    contract = dataclasses.replace(load_contract(student), canonical_height_m=1.65)
+    contract = load_contract(student)
     inputs = list(quantize.calibration_inputs(frames, contract, 4)) * 3
     assert [i['image'].shape for i in inputs[:4]] == [(1, *HW, 3)] * 4
     rng = random.Random(1)
@@ -119,7 +121,8 @@ def test_calibration_feeds_a_ground_map_of_known_and_of_unknown_mounts(student, 
     assert maps[0].shape == inputs[0]['ground'].shape == (1, 4, 6, 10)
     known = np.mean([cells[0, 3].any() for cells in maps])
     assert 0.5 < known < 0.85
-    assert set(next(quantize.calibration_inputs(frames, load_contract(student), 1))) == {'image'}
+    without = dataclasses.replace(contract, canonical_height_m=None)
+    assert set(next(quantize.calibration_inputs(frames, without, 1))) == {'image'}
 
 
 def test_what_reads_an_input_stays_float_and_the_rest_does_not():
@@ -145,12 +148,14 @@ def test_weights_shrink_to_a_quarter(student, quantised):
     assert after.stat().st_size < 0.4 * before.stat().st_size
 
 
-def test_openvino_agrees_with_onnxruntime_on_the_quantised_file(quantised):
+def test_openvino_agrees_with_onnxruntime_on_a_file_for_cpus(quantised):
     pytest.importorskip('openvino')
     target, path = quantised
+    if target != 'cpu':
+        pytest.skip('promised for CPUs only; the golden frame decides over others')
     engine, verdict = load_checked(EngineRequest(path, 'openvino'))
+    assert verdict.passed, verdict.text
     assert 'openvino int8' in verdict.text
-    assert verdict.passed is bool(target == 'cpu' or cpu.dot_product()), verdict.text
     engine.close()
 
 

@@ -3,12 +3,14 @@
 
 import copy
 import csv
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import cv2
@@ -97,6 +99,18 @@ def test_loss_falls_on_a_learnable_set(tiny_data, tmp_path):
     assert np.mean(losses[-3:]) < 0.5 * losses[0]
 
 
+@pytest.mark.slow
+def test_run_that_was_stopped_at_a_step_goes_on_as_if_it_had_not_been(tiny_data, tmp_path):
+    config = settings(tiny_data, steps=8)
+    train(config, tmp_path / 'whole')
+    assert train(config, tmp_path / 'cut', stop_at=4).global_step == 4
+    assert train(config, tmp_path / 'cut').global_step == 8
+    whole, cut = weights(tmp_path / 'whole'), weights(tmp_path / 'cut')
+    for name, value in whole.items():
+        torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.slow
 def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
     config = settings(tiny_data, steps=8)
     train(config, tmp_path / 'whole')
@@ -119,6 +133,7 @@ def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
         torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.slow
 def test_labels_alone_are_trained_on_and_depth_stays_as_it_is(tiny_data, tmp_path):
     train(settings(tiny_data), tmp_path / 'first')
     init = str(tmp_path / 'first' / 'resume.ckpt')
@@ -154,6 +169,7 @@ def test_two_processes_learn_like_one_with_the_same_global_batch(tiny_data, tmp_
     assert np.mean(both) == pytest.approx(np.mean(one), rel=0.08)
 
 
+@pytest.mark.slow
 def test_network_and_loss_are_one_graph_for_the_compiler_and_lose_the_same(tiny_data):
     """What --compile hands over; the compiler itself takes minutes and is PyTorch's to test."""
     torch.manual_seed(0)
@@ -176,6 +192,26 @@ def test_run_folder_of_another_configuration_is_refused(tiny_data, tmp_path):
     train(settings(tiny_data, steps=2), tmp_path / 'run')
     with pytest.raises(ConfigError, match=r'configuration:\n  lr: .*\n  steps: there 2'):
         train(settings(tiny_data, steps=3, lr=1e-4, threads=2), tmp_path / 'run')
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'expected'),
+    [
+        ('linear', [1.0, 0.7525, 0.505, 0.2575, 0.01]),
+        ('cosine', [1.0, 0.855018, 0.505, 0.154982, 0.01]),
+        ('constant', [1.0] * 5),
+    ],
+)
+def test_learning_rate_rises_in_the_warm_up_and_falls_to_a_hundredth(schedule, expected):
+    config = TrainConfig(steps=110, warmup_steps=10, schedule=schedule)
+    factor = functools.partial(Distillation._lr_factor, types.SimpleNamespace(config=config))
+    assert [factor(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert [factor(step) for step in (10, 35, 60, 85, 110)] == pytest.approx(expected, abs=1e-6)
+    assert factor(500) == pytest.approx(expected[-1])
+
+
+def test_default_learning_rate_falls_in_a_line():
+    assert TrainConfig().schedule == 'linear'
 
 
 def test_what_decides_the_result_keeps_a_run_from_going_on_and_nothing_else():
@@ -228,6 +264,7 @@ def exported(tiny_data, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('student', ['plain', 'paper'])
 @pytest.mark.parametrize(('exit_name', 'stride'), [('L', 2), ('M', 4), ('S', 8), ('XS', 16)])
 def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, stride):
@@ -245,6 +282,7 @@ def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, 
     engine.close()
 
 
+@pytest.mark.slow
 def test_export_leaves_nothing_behind_but_the_eight_files(exported):
     names = sorted(p.name for p in exported.iterdir() if p.is_file())
     assert len(names) == 16
@@ -258,6 +296,7 @@ def test_export_refuses_a_file_that_is_no_checkpoint(tmp_path):
         export.export(path, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('factor', [1.01, np.nan])
 def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatch, factor):
     """The proof must be able to fail: engines that are 1 % off or say NaN are caught."""

@@ -12,7 +12,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.mount import HEIGHT_LIMITS_M, Mount
-from lightdepth_ros.scale.ground import fit_ground
+from lightdepth_ros.perception.ground import fit_ground
 from training.crops.augment import View
 from training.crops.ground import ASSUMED_FOCAL, horizon_row
 from training.datasets.sample import Sample

@@ -6,6 +6,7 @@
     FOLDER/depth/NAME.png            uint16, metres x 256, 0 = no value, beyond 255.99 m saturated
     FOLDER/label/NAME.png            uint8, Cityscapes train ids, 255 = unlabelled
     FOLDER/confidence/NAME.png       uint8, 0..255 = the teacher's own chance of being right
+    FOLDER/soft/NAME.png             uint8, three channels, a quarter of the size: soft.py
 
 A frame's files are written under temporary names and renamed, then its line is appended. A frame
 without a line, or whose files do not have the line's hashes, does not count and is made again.
@@ -27,15 +28,22 @@ import numpy as np
 
 from lightdepth_ros.errors import ConfigError, DataError
 from lightdepth_ros.files import WriteError, depth_png, png, write_files
-from training.datasets.files import TRAIN_IDS, decode, read_ids, read_teacher_depth
+from training.datasets.files import (
+    TRAIN_IDS,
+    decode,
+    read_ids,
+    read_soft_label,
+    read_teacher_depth,
+)
 
 FORMAT = 1
 UNITS = {
     'depth': 'uint16 PNG, metres x 256, 0 = no value',
     'label': 'uint8 PNG, Cityscapes train ids, 255 = unlabelled',
     'confidence': 'uint8 PNG, chance of being right x 255',
+    'soft': 'uint8 PNG, as OpenCV reads it: first id, second id, share of the first x 255',
 }
-KINDS = {'depth': 'depth_m', 'label': 'label_id', 'confidence': 'confidence'}
+KINDS = {'depth': 'depth_m', 'label': 'label_id', 'confidence': 'confidence', 'soft': 'soft_label'}
 """Folder of each kind of map -> its name in Sample and TeacherOutput."""
 
 
@@ -93,6 +101,8 @@ def prepare(folder: Path, description: Description) -> None:
             if not path.exists():  # else another shard was first
                 raise
     found = asdict(describe(folder))
+    for said in (found, wanted):
+        said['units'] = UNITS | said['units']  # a kind that came later is no other way
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     if differing:
         lines = [f'  {k}: there {found.get(k)!r}, now {wanted[k]!r}' for k in differing]
@@ -135,13 +145,15 @@ def place(kind: str, name: str) -> str:
 
 def encode(kind: str, array: np.ndarray) -> bytes:
     """Return the PNG of one map."""
-    return depth_png(array) if kind == 'depth' else png(array)
+    if kind == 'depth':
+        return depth_png(array)
+    return png(array[..., ::-1] if kind == 'soft' else array)
 
 
 def write_frame(
     folder: Path, name: str, maps: Mapping[str, np.ndarray], notes: Mapping[str, Any]
 ) -> Row:
-    """Write the maps of one frame (any of depth_m, label_id, confidence; all (H, W)), all or none.
+    """Write the maps of one frame by their names in KINDS, all or none.
 
     Returns its row, which the caller hands to a ManifestWriter. Raises WriteError.
     """
@@ -153,7 +165,10 @@ def write_frame(
             files[kind] = (path, hashlib.sha256(data).hexdigest())
     if not files:
         raise ValueError(f'{name}: nothing to write; known are {", ".join(KINDS.values())}')
-    height, width = next(iter(maps.values())).shape
+    sizes = [array.shape for name, array in maps.items() if name != KINDS['soft']]
+    if not sizes:
+        raise ValueError(f'{name}: soft labels come with labels of the full size')
+    height, width = sizes[0]
     write_files(contents)
     return Row(name, (height, width), files, dict(notes))
 
@@ -171,9 +186,10 @@ def is_whole(folder: Path, row: Row) -> bool:
 
 
 def read_frame(folder: Path, row: Row) -> dict[str, np.ndarray]:
-    """Return the maps of one frame by Sample field name, each (H, W); DataError names a bad file.
+    """Return the maps of one frame by Sample field name; DataError names a bad file.
 
-    depth_m float32 metres, 0 = no value; label_id uint8, 255 = unlabelled; confidence uint8.
+    depth_m float32 metres, 0 = no value; label_id uint8, 255 = unlabelled; confidence uint8; each
+    (H, W). soft_label (h, w, 3) uint8.
     """
     maps = {}
     for kind, (path, _) in row.files.items():
@@ -182,6 +198,8 @@ def read_frame(folder: Path, row: Row) -> dict[str, np.ndarray]:
             maps['depth_m'] = read_teacher_depth(file, row.size_hw)
         elif kind == 'label':
             maps['label_id'] = read_ids(TRAIN_IDS, file, row.size_hw)
+        elif kind == 'soft':
+            maps['soft_label'] = read_soft_label(file)
         else:
             maps['confidence'] = decode(file, -1)
     return maps

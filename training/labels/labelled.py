@@ -17,7 +17,8 @@ class Labelled:
 
     Depth becomes `teacher_depth_m`, labels become `label_id`; what the store has no map of stays.
     True labels stay too: a store never replaces `label_id` where the data set has one, nor does
-    it touch a frame that it lacks.
+    it touch a frame that it lacks. Soft labels come along where no fine label is true: where the
+    data set has none, or has coarse truth beside it.
     """
 
     def __init__(self, dataset: Dataset, folder: Path) -> None:
@@ -45,7 +46,10 @@ class Labelled:
         maps = read_frame(self.folder, row)
         label = sample.label_id if sample.label_id is not None else maps.get('label_id')
         depth = maps.get('depth_m', sample.teacher_depth_m)
-        return replace(sample, teacher_depth_m=depth, label_id=label)
+        soft = sample.soft_label
+        if sample.label_id is None or sample.nav7_id is not None:
+            soft = maps.get('soft_label', soft)
+        return replace(sample, teacher_depth_m=depth, label_id=label, soft_label=soft)
 
 
 def name_of(dataset: Dataset, index: int) -> str | None:

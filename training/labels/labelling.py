@@ -22,6 +22,7 @@ from training.datasets.sample import Dataset, Sample
 from training.labels import compensate, local_correction
 from training.labels import files as labels
 from training.labels.labelled import name_of
+from training.labels.soft import soften
 from training.teachers.teacher import Teacher, TeacherOutput, open_teacher
 
 SURE = 255
@@ -127,8 +128,11 @@ class Labeller:
 
     def corrected(self, sample: Sample, output: TeacherOutput) -> TeacherOutput:
         """Apply the plan's compensation to depth and classes."""
-        if self.plan.narrow and sample.nav7_id is not None and output.probabilities is not None:
-            label, confidence = compensate.narrow_classes(output.probabilities, sample.nav7_id)
+        chances, coarse = output.probabilities, sample.nav7_id if self.plan.narrow else None
+        if chances is not None:
+            output = replace(output, soft_label=soften(chances, coarse))
+        if chances is not None and coarse is not None:
+            label, confidence = compensate.narrow_classes(chances, coarse)
             output = replace(output, label_id=label, confidence=confidence)
         if output.depth_m is None or not (self.local or self.bins):
             return output

@@ -30,12 +30,14 @@ class TeacherOutput:
                    no opinion about itself.
     probabilities  (19, H, W) float32, chance of each class; what the teacher believes to be none
                    of them is missing from the sum. None = no labels.
+    soft_label     (h, w, 3) uint8, as Sample.soft_label, at a size of its own. None = none.
     """
 
     depth_m: np.ndarray | None = None
     label_id: np.ndarray | None = None
     confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
+    soft_label: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         maps = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
@@ -73,6 +75,7 @@ TEACHERS = {
     'psmnet': 'stereo network; needs right images, a baseline and weights (psmnet:FILE)',
     'sgbm': 'classical stereo matching of OpenCV; needs right images and a baseline',
     'transformers': 'labels or depth of any model folder or hub name (transformers:FOLDER)',
+    'tflite': 'labels of any .tflite segmentation model (tflite:FILE; needs ai-edge-litert)',
     'stored': 'labels that make_labels wrote before, to compensate them (stored:FOLDER)',
 }
 """Name -> what it is. `training.teachers.<name>.open_teacher(argument, options)` opens it."""

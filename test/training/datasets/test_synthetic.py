@@ -258,6 +258,7 @@ def test_drive_moves_ahead_and_its_frames_resemble_each_other():
     np.testing.assert_array_equal(again.rgb, frames[0].rgb)
 
 
+@pytest.mark.slow
 def test_rendering_takes_milliseconds_not_seconds():
     """About 35 ms of CPU a scene is normal; four times that means something broke."""
     dataset = SyntheticScenes(30, seed=6)

@@ -25,6 +25,7 @@ from training.datasets.synthetic.robots import (
     draw_view,
     nearest_ground,
     picture,
+    shapes,
 )
 from training.datasets.synthetic.robots.kit import CLEAR_M, Boxes, Kit, box_mesh, gap
 
@@ -230,3 +231,9 @@ def test_rendering_takes_milliseconds_not_seconds():
     for i in range(10, 30):
         scenes[i]
     assert (time.process_time() - start) / 20 < 0.15
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_litter_fits_into_a_room_whose_wall_is_less_than_a_metre_ahead(seed):
+    kit = Kit(np.random.default_rng(seed), 0.4)
+    shapes.litter(kit, 1.0, 0.7, 3)

@@ -141,6 +141,15 @@ def test_uncalibrated_truth_is_aligned_by_its_mean_offset_only_where_asked():
     torch.testing.assert_close(aligned, torch.cat([maps(5, 7), maps(1, 3)]))
 
 
+def test_aligning_truth_is_no_way_to_a_smaller_loss():
+    """The shift is a constant: through it, no prediction would learn from its own mean."""
+    pred = maps(5.0, 7.0).requires_grad_()
+    aligned = losses.align_scale(pred, maps(1, 3), maps(1, 1), torch.tensor([True]))
+    assert not aligned.requires_grad
+    ((pred - aligned) * maps(1, 0)).sum().backward()
+    torch.testing.assert_close(pred.grad, maps(1, 0))
+
+
 def test_confidence_loss_is_smallest_where_the_scale_equals_the_error():
     pred, truth = losses.log_map(maps(10.0)), losses.log_map(maps(12.0))
     error = math.log(1.2)

@@ -127,6 +127,7 @@ def test_strides_of_pydnets_exits_are_the_students():
     assert STRIDES['pydnet'] == tuple(EXIT_STRIDE[e] for e in ('XS', 'S', 'M', 'L'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('softmax', [False, True])
 def test_exported_paper_network_computes_what_pytorch_does(tmp_path, softmax):
     ort = pytest.importorskip('onnxruntime')

@@ -162,6 +162,7 @@ class Peak(torch.nn.Module):
         return score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [{}, {'tile_px': 576}, {'scale': 0.5}])
 def test_teacher_puts_every_column_where_it_belongs(options):
     left = np.zeros((60, 900, 3), np.uint8)

@@ -130,5 +130,5 @@ def litter(kit: Kit, half_width: float, far: float, count: int) -> None:
         kit.shape(small(int(kind)), x, z, rng.uniform(0, 6.3), (1.0,) * 3, colour,
                   (wide, wide, 0.25 if kind != 7 else 0.02))  # fmt: skip
     if rng.random() < 0.3:
-        kit.shape(furniture.clutter(3), rng.uniform(-half_width, half_width), rng.uniform(1, far),
-                  foot=(0.42, 0.42, 0.7))  # fmt: skip
+        x, z = rng.uniform(-half_width, half_width), rng.uniform(1, max(far, 1.0))
+        kit.shape(furniture.clutter(3), x, z, foot=(0.42, 0.42, 0.7))

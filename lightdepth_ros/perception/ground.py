@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightdepth_ros.scale.fit import robust_sigma
-
 ROUNDS = 12
 TUKEY = 4.685
 """Of Tukey's biweight, in sigmas: 95 % efficient for normal errors; what is farther off counts
 nothing."""
 MIN_SIGMA = 0.005
+MAD_TO_SIGMA = 1.4826
+"""Median absolute deviation -> standard deviation, for normally distributed errors."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Ground:
     def roll_deg(self) -> float:
         """How far the ground drops to the right in the picture, in degrees."""
         return math.degrees(math.atan2(self.normal[0], self.normal[1]))
+
+
+def robust_sigma(values: np.ndarray) -> float:
+    """Return a standard deviation that half of the values cannot spoil (from the MAD)."""
+    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
 def fit_ground(depth_m: np.ndarray, rays: np.ndarray, ground: np.ndarray) -> Ground | None:
