@@ -132,6 +132,14 @@ class NodeConfig:
         'left out. 0: off.',
         limits=(0.0, 0.95),
     )
+    point_filter: float = setting(
+        0.12,
+        'Points that hang in the air are left out of the clouds: those that differ in ln depth by '
+        'more than this from both the nearest and the farthest pixel around them, as at the edge '
+        'of a thing, and those that hardly a pixel around them agrees with. More for outputs '
+        'narrower than 240 pixels. 0: keep all.',
+        limits=(0.0, 1.0),
+    )
     classes_ground: tuple[str, ...] = setting(
         ('road', 'sidewalk', 'terrain'),
         'Classes the robot can drive on: left out of points_obstacles. Unlabelled pixels stay '

@@ -70,7 +70,7 @@ that was named cannot run; a backend that is merely not installed is told and pa
     """\
 examples:
   lightdepth engine check                       every backend that is installed, all four exits
-  lightdepth engine check --backend tensorrt    also tells what to install, if it is not there
+  lightdepth engine check --backend tensorrt    also says what to install, if it is missing
   lightdepth engine check --backend openvino --precision bf16 --exit L
   lightdepth engine check --backend auto --threads 2
                                                 which one `backend: auto` takes, and why

@@ -380,6 +380,7 @@ CHANGES = {
     'max_range_m': 20.0,
     'min_confidence': 0.5,
     'temporal_filter': 0.5,
+    'point_filter': 0.0,
     'classes_ground': ('',),
     'classes_ignore': ('person',),
     'image_kind': 'rectified',
