@@ -35,6 +35,7 @@ SETTINGS = (
     'max_range_m',
     'min_confidence',
     'temporal_filter',
+    'point_filter',
     'horizontal_fov_deg',
     'image_kind',
     'image_bits',
