@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import yaml
 
-from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.point import finite_points, unpacked_rgb
 from tools.ros_env import ROOT
 
 CONFIG = ROOT / 'config' / 'depth.rviz'
@@ -82,7 +82,7 @@ def picture(
 ) -> np.ndarray:
     """Draw what RViz would: (H, W, 3) uint8 RGB.
 
-    cloud: (h, w) `cloud.POINT`. obstacles: (h, w) `navigation.POSITION`, or None for none.
+    cloud: (h, w) `point.POINT`. obstacles: (h, w) `navigation.POSITION`, or None for none.
     """
     config = load()
     eye = orbit(config, turn_rad)
