@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people: depth in colours with a scale bar, labels with a legend, cloud from above.
+"""Pictures to look at: depth in colours with a scale bar, labels with a legend, cloud from above.
 
 All pictures are (H, W, 3) uint8 RGB.
 """
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.classes import CLASSES, UNLABELLED, SemanticClass, palette
-from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.point import finite_points, unpacked_rgb
 
 Color = tuple[int, int, int]
 PAPER: Color = (22, 24, 29)
@@ -107,7 +107,7 @@ def label_picture(
 def cloud_picture(
     cloud: np.ndarray, size_hw: tuple[int, int], range_m: float | None = None
 ) -> np.ndarray:
-    """Draw a cloud (`cloud.POINT`) seen from above: the camera at the bottom, looking up.
+    """Draw a cloud (`point.POINT`) seen from above: the camera at the bottom, looking up.
 
     range_m: distance from bottom to top; None = far enough for 90 % of the points. Points more
     than 3 m above the camera are left out, so that trees do not hide what is below them.

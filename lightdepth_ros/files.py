@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading pictures and videos; writing PNG and PLY so that no half-written file is ever seen."""
+"""Read pictures and videos; write PNG and PLY files whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.errors import BadImageError, DataError
-from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.point import finite_points, unpacked_rgb
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 DEPTH_UNITS_PER_M = 256
@@ -74,7 +74,7 @@ def decode_rgb(data: bytes, source: str) -> np.ndarray:
 
 
 class Video:
-    """A video file, frame by frame. `frame_count` is what its header promises (0 = unknown)."""
+    """A video file, frame by frame. `frame_count` is what its header states (0 = unknown)."""
 
     def __init__(self, path: Path) -> None:
         """Open it; DataError when it is no video that OpenCV can read."""
@@ -90,7 +90,7 @@ class Video:
         self.frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yield (H, W, 3) uint8 RGB frames; DataError at an end before the promised one."""
+        """Yield (H, W, 3) uint8 RGB frames; DataError if it ends before `frame_count`."""
         count = 0
         try:
             while True:
@@ -142,7 +142,7 @@ def read_depth_png(path: Path) -> np.ndarray:
 
 
 def ply(cloud: np.ndarray) -> bytes:
-    """Encode the finite points of a cloud (`cloud.POINT`) as binary PLY."""
+    """Encode the finite points of a cloud (`point.POINT`) as binary PLY."""
     points = finite_points(cloud)
     vertices = np.empty(points.shape, PLY_POINT)
     for name in ('x', 'y', 'z', 'label', 'confidence'):
@@ -166,16 +166,18 @@ def _ply_type(name: str) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Make `folder` if need be and prove that files can be written there; WriteError if not."""
+    """Make `folder` if needed and check that files can be written there; WriteError if not."""
     probe = folder / f'.lightdepth.{os.getpid()}.tmp'
     write_files({probe: b''})
     probe.unlink()
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
+def write_files(contents: Mapping[Path, bytes], *, durable: bool = False) -> None:
     """Write all of the files or none: each to a temporary name first, then renamed.
 
-    Creates missing folders. Raises WriteError (no permission, disk full) and leaves nothing.
+    Creates missing folders; permissions are those of the umask. durable: the bytes are on the
+    disk before the old file goes, so that a power cut leaves one of the two whole. Raises
+    WriteError (no permission, disk full) and leaves nothing.
     """
     begun: dict[Path, Path] = {}
     try:
@@ -184,6 +186,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             part = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
             begun[part] = path
             part.write_bytes(data)
+            if durable:
+                _to_disk(part)
         for part, path in begun.items():
             part.replace(path)
     except OSError as error:
@@ -193,3 +197,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             f'cannot write {error.filename or next(iter(contents))}: {error.strerror}. '
             'Give another output folder or make room there.'
         ) from error
+
+
+def _to_disk(path: Path) -> None:
+    with path.open('rb') as file:
+        os.fsync(file.fileno())

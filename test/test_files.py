@@ -2,6 +2,7 @@
 """Files: formats that other programs read, and nothing half-written."""
 
 import errno
+import os
 from pathlib import Path
 
 import cv2
@@ -198,3 +199,26 @@ def test_a_file_that_is_no_video_is_refused(tmp_path, data):
 def test_a_missing_video_is_named(tmp_path):
     with pytest.raises(DataError, match='does not exist'):
         files.Video(tmp_path / 'gone.mp4')
+
+
+@pytest.mark.parametrize('durable', [False, True])
+def test_written_files_have_the_permissions_of_the_umask(tmp_path, durable):
+    before = os.umask(0o027)
+    try:
+        files.write_files({tmp_path / 'a': b'a'}, durable=durable)
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'a').stat().st_mode & 0o777 == 0o640
+
+
+def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
+    def full_disk(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / 'file'
+    files.write_files({path: b'old'}, durable=True)
+    monkeypatch.setattr(files.os, 'fsync', full_disk)
+    with pytest.raises(files.WriteError, match='No space'):
+        files.write_files({path: b'new'}, durable=True)
+    assert path.read_bytes() == b'old'
+    assert [p.name for p in tmp_path.iterdir()] == ['file']

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports point one way: libraries stay at the rim, the runtime never sees training."""
+"""Imports point one way: libraries stay at the rim, the runtime never sees training.
+
+Every import statement of a file counts, wherever in the file it stands.
+"""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -29,6 +33,21 @@ AT_THE_RIM = {
     ),
 }
 """Library -> the runtime files (or beginnings of their names) that may import it."""
+ROOMS = {
+    'the root': (),
+    'engines/': ('the root',),
+    'perception/': ('the root', 'engines/'),
+    'stream/': ('the root', 'engines/', 'perception/'),
+    'node/': ('the root', 'stream/'),
+    'bag/': ('the root', 'perception/', 'stream/'),
+    'scale/': ('the root', 'perception/', 'stream/', 'bag/'),
+    'bench/': ('the root', 'engines/', 'perception/'),
+    'cli/': ('the root', 'engines/', 'perception/', 'stream/', 'bag/', 'scale/', 'bench/'),
+}
+"""Room of lightdepth_ros/ -> the rooms whose files its own may import, as in the table of
+docs/architecture.md."""
+DOOR = 'lightdepth_ros.loading'
+"""The one file at the root that leads into a room, for programs that import this package."""
 NEVER_AT_RUN_TIME = {'torch', 'lightning', 'torchmetrics', 'transformers', 'training', 'tools'}
 FRAMEWORK = {'rclpy', 'torch', 'onnxruntime', 'openvino', 'tensorrt', 'onnx', 'yaml', 'rich'}
 
@@ -53,6 +72,34 @@ def imported(nodes) -> set[str]:
             assert not node.level, 'relative import'
             names |= {node.module} | {f'{node.module}.{alias.name}' for alias in node.names}
     return names
+
+
+def modules(paths) -> dict[str, set[str]]:
+    """Return each module's imports of other modules among `paths`, from anywhere in its file."""
+    own = {module_of(path): path for path in paths}
+    return {name: meant(path, own.keys()) - {name} for name, path in own.items()}
+
+
+def meant(path: Path, own) -> set[str]:
+    """Return which of the modules `own` a file imports, or imports something of.
+
+    `from package import module` means the module alone, not the package's own file.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        names = imported([node]) & own
+        if isinstance(node, ast.ImportFrom):
+            whole = {f'{node.module}.{alias.name}' for alias in node.names}
+            names -= {node.module} if whole <= own else set()
+        found |= names
+    return found
+
+
+def room_of(module: str) -> str:
+    """Return the folder that a module of the runtime lies in."""
+    path = ROOT / module.replace('.', '/')
+    parts = module.split('.')[1 : None if path.is_dir() else -1]
+    return f'{parts[0]}/' if parts else 'the root'
 
 
 def libraries(path: Path) -> set[str]:
@@ -81,13 +128,62 @@ def test_training_never_imports_ros(path):
     assert not libraries(path) & ROS
 
 
-def test_no_module_of_the_runtime_imports_itself_in_a_circle():
-    modules = {module_of(path): path for path in RUNTIME}
-    graph = {
-        name: imported(ast.parse(path.read_text(encoding='utf-8')).body) & modules.keys() - {name}
-        for name, path in modules.items()
+@pytest.mark.parametrize('paths', [RUNTIME, TRAINING], ids=['runtime', 'training'])
+def test_no_module_imports_itself_in_a_circle(paths):
+    graph = modules(paths)
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+@pytest.mark.parametrize('room', ROOMS)
+def test_a_room_imports_from_the_rooms_it_may(room):
+    graph = modules(RUNTIME)
+    strays = {
+        f'{name} -> {other}'
+        for name, others in graph.items()
+        if room_of(name) == room and name != DOOR
+        for other in others
+        if room_of(other) not in (room, *ROOMS[room])
     }
-    assert len(list(TopologicalSorter(graph).static_order())) >= len(modules)
+    assert not strays
+
+
+def test_every_room_is_in_the_table():
+    assert {room_of(name) for name in modules(RUNTIME)} == set(ROOMS)
+
+
+def test_the_page_on_architecture_shows_the_same_table():
+    page = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| (the root|`\w+/`) \| ([^|]*) \| [^|]* \|$', page, re.MULTILINE)
+    shown = {
+        room.strip('`'): tuple(word.strip('` ') for word in may.split(',') if word.strip() != '-')
+        for room, may in rows
+    }
+    assert shown == ROOMS
+
+
+def test_libraries_of_training_import_no_program():
+    """What can be typed stands at the top; config.py there owns the defaults."""
+    strays = {
+        f'{name} -> {other}'
+        for name, others in modules(TRAINING).items()
+        if name.count('.') > 1
+        for other in others
+        if other.count('.') == 1 and other != 'training.config' and not is_package(other)
+    }
+    assert not strays
+
+
+def is_package(module: str) -> bool:
+    return (ROOT / module.replace('.', '/')).is_dir()
+
+
+def test_rclpys_private_parts_are_touched_in_one_file_only():
+    touched = {
+        path.name
+        for path in RUNTIME
+        if re.search(r'rclpy_implementation|\b_service_\w+', path.read_text(encoding='utf-8'))
+    }
+    assert touched == {'rclpy_workarounds.py'}
 
 
 def test_importing_the_array_core_loads_no_framework():
@@ -105,3 +201,10 @@ def test_importing_the_array_core_loads_no_framework():
 def test_the_check_sees_imports_inside_functions_and_of_submodules():
     tree = ast.parse('def f():\n    from torch.nn import Linear\n    import a.b\n')
     assert imported(ast.walk(tree)) == {'torch.nn', 'torch.nn.Linear', 'a.b'}
+
+
+def test_the_check_knows_the_room_of_a_module_and_of_a_package():
+    assert room_of('lightdepth_ros.config') == 'the root'
+    assert room_of('lightdepth_ros') == 'the root'
+    assert room_of('lightdepth_ros.cli') == 'cli/'
+    assert room_of('lightdepth_ros.cli.predict') == 'cli/'

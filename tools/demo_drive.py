@@ -13,9 +13,9 @@ import numpy as np
 
 from lightdepth_ros import files
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.cli.camera import ViewOf, view_chooser
+from lightdepth_ros.cli.camera import view_chooser
 from lightdepth_ros.errors import DataError
-from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.lens import Lens, ViewOf
 
 SYNTHETIC_FRAMES = 60
 SYNTHETIC_HW = (480, 720)

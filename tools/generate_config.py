@@ -114,19 +114,25 @@ each camera has all of them below its name: `front/image`, `front/depth/image`.
 | topic | type | what |
 |---|---|---|
 | `image` | sensor_msgs/msg/Image | The camera, raw or rectified (`image_kind`): rgb8, bgr8, \
-rgba8, bgra8, mono8, mono16, bayer_*8, bayer_*16, yuv422 (uyvy), yuv422_yuy2 (yuyv). |
+rgba8, bgra8, mono8, 8UC1, 8UC3 and 8UC4 (as BGR), all of these with 16 bits, mono10 to mono14, \
+bayer_*8 to bayer_*16, yuv422 (uyvy), yuv422_yuy2 (yuyv), nv12, nv21, nv24. Of 16 bits as many \
+count as the camera uses (`image_bits`). |
 | `image/compressed` | sensor_msgs/msg/CompressedImage | Instead of `image` where \
-`image_transport` is compressed: JPEG or PNG. |
+`image_transport` is compressed: JPEG, PNG, WebP or TIFF, as \
+compressed_image_transport names them. Video is refused, with the remedy. |
 | `camera_info` | sensor_msgs/msg/CameraInfo | Its calibration: K, D (plumb_bob, \
-rational_polynomial, equidistant), P, region of interest, binning. The newest one holds. Without \
-it, or with K = 0, depth is only right up to a constant factor (unless `horizontal_fov_deg` is \
-set), and no cloud is published. For a rectified image, clouds start where the fourth column of P \
-puts the camera: the second one of a stereo pair has the frame_id of the first. |
+rational_polynomial, equidistant, modified_brown_conrady), P, region of interest, binning. The \
+newest one holds. Without it, or with K = 0, depth is only right up to a constant factor (unless \
+`horizontal_fov_deg` is set), and no cloud is published. For a rectified image, clouds start \
+where the fourth column of P puts the camera: the second one of a stereo pair has the frame_id \
+of the first. |
+| `/tf`, `/tf_static` | tf2_msgs/msg/TFMessage | With `mount` tf only: where the camera stands, \
+from the image's frame_id to `ground_frame` ([mount](mount.md)). |
 
-Both are subscribed as their publishers offer them: reliable if all publishers of the topic are,
-best effort otherwise; keep last 1, so that only the newest image counts. A latched (transient
-local) camera_info that was sent before the node started arrives too. `image_reliability` forces
-the image's reliability.
+Those of the camera are subscribed as their publishers offer them: reliable if all publishers of
+the topic are, best effort otherwise; keep last 1, so that only the newest image counts. A latched
+(transient local) camera_info that was sent before the node started arrives too.
+`image_reliability` forces the image's reliability.
 
 ## Published
 
@@ -157,7 +163,7 @@ colours. The scene is from the README's animation.
 `received` = `published` + all `dropped` + `in_work` (waiting or being inferred), exactly.
 `not_delivered` counts images, by the running number that their publisher gives them, that never
 came: the middleware lost them (see config/fastdds.xml), or the next one was there before the
-node's turn. It holds for one publisher a topic, and stays 0 where ROS tells no number (Humble).
+node's turn. It works for one publisher per topic, and stays 0 where ROS gives no number (Humble).
 
 | reason of a drop | meaning |
 |---|---|

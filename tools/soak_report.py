@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from lightdepth_ros.bench.report import markdown_rows, write_section
-from lightdepth_ros.engines.cache import write_atomically
+from lightdepth_ros.files import write_files
+from tools.document import markdown_rows, write_section
 from tools.soak_memory import Reading, growth_mib, while_serving
 from tools.soak_watch import Sample
 
@@ -341,8 +341,7 @@ def over_time(run: Run) -> list[tuple[float, float | None, float | None, float |
 def write(run: Run, document: Path) -> None:
     """Fill the section of `document`; the JSON and the chart (SVG) get its name."""
     picture = document.with_suffix('.svg')
-    write_atomically(document.with_suffix('.json'), to_json(run).encode())
-    write_atomically(picture, chart(run))
+    write_files({document.with_suffix('.json'): to_json(run).encode(), picture: chart(run)})
     write_section(document, SECTION, markdown(run, picture.name))
 
 

@@ -81,7 +81,7 @@ class TrainConfig:
         1.2, 'largest standard deviation of the pitch and roll that crops are told', low=0
     )
     standing: float = option(
-        1.0, 'emphasis on small standing things and on what is near; 0 = every pixel alike', low=0
+        1.0, 'emphasis on what stands, small and near things most; 0 = every pixel alike', low=0
     )
     twins: float = option(
         0.0, 'share of crops that are pairs of one view, some pixels apart, and must agree',

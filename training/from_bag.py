@@ -5,7 +5,7 @@ Each image is paired with the lidar cloud (or registered depth image) nearest in
 projected into the image through the recording's /tf_static and camera_info; lens distortion is
 taken out, so that the written images are pinhole images. The result is a folder with image/,
 depth/ (16-bit PNG, metres x 256) and manifest.csv, which `manifest@FOLDER` opens everywhere.
-A conversion that was interrupted goes on where it stopped when started again.
+Started again, an interrupted conversion continues where it stopped.
 
 Examples, from the repository root:
 
@@ -33,7 +33,8 @@ from rich.progress import Progress
 from lightdepth_ros.bag import recording as rec
 from lightdepth_ros.bag.recording import Recording, open_recording
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
-from lightdepth_ros.perception.calibration import kind_of_topic
+from lightdepth_ros.mount import Mount
+from lightdepth_ros.perception.calibration import info_beside, kind_of_topic
 from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 from training.bag.conversion import (
     Converter,
@@ -45,6 +46,7 @@ from training.bag.conversion import (
     write_manifest,
 )
 from training.bag.geometry import View, view_from
+from training.bag.mounting import Mounts
 
 TF_STATIC = '/tf_static'
 
@@ -97,7 +99,43 @@ def parser() -> argparse.ArgumentParser:
         help='pose of the lidar in the camera optical frame (x right, y down, z forward), where '
         'the recording has no /tf_static',
     )
+    add(
+        '--camera-height-m',
+        type=float,
+        metavar='M',
+        help='height of the lens over the ground, if it is the same for the whole drive',
+    )
+    add('--camera-pitch-deg', type=float, metavar='DEG', help='how far it looks down (default 0)')
+    add(
+        '--camera-roll-deg',
+        type=float,
+        metavar='DEG',
+        help='how far its right side is tilted down (default 0)',
+    )
+    add(
+        '--ground-frame',
+        default='',
+        metavar='FRAME',
+        help='take height and tilt of each image from /tf and /tf_static instead: the level frame '
+        'on the ground, such as base_footprint',
+    )
     return p
+
+
+def mount_from(args: argparse.Namespace) -> tuple[float, ...]:
+    """Return height, pitch and roll of the flags; empty where the height is not given."""
+    tilt = args.camera_pitch_deg, args.camera_roll_deg
+    if args.camera_height_m is None:
+        if tilt != (None, None):
+            raise ConfigError('--camera-pitch-deg and --camera-roll-deg need --camera-height-m')
+        return ()
+    if args.ground_frame:
+        raise ConfigError(
+            '--camera-height-m and --ground-frame both say where the camera is; give one of them'
+        )
+    pitch, roll = (angle or 0.0 for angle in tilt)
+    Mount(args.camera_height_m, pitch, roll)  # refuses what cannot be
+    return args.camera_height_m, pitch, roll
 
 
 def options_from(args: argparse.Namespace) -> Options:
@@ -116,17 +154,14 @@ def options_from(args: argparse.Namespace) -> Options:
         camera_info_topic=info_beside(args.image_topic) if info is None else info,
         points_topic=args.points_topic,
         depth_topic=args.depth_topic,
-        image_kind=kind_of_topic(args.image_topic.removesuffix('/compressed'), args.image_kind),
+        image_kind=kind_of_topic(args.image_topic, args.image_kind),
         tolerance_s=args.tolerance_s,
         every=args.every,
         image_format=args.image_format,
         lidar_to_camera=tuple(args.lidar_to_camera),
+        mount=mount_from(args),
+        ground_frame=args.ground_frame,
     )
-
-
-def info_beside(image_topic: str) -> str:
-    """Return the camera_info topic in the namespace of an image topic (REP 118)."""
-    return image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
 
 
 def check_topics(recording: Recording, options: Options) -> None:
@@ -171,12 +206,13 @@ def lidar_pose(recording: Recording, options: Options) -> LidarPose:
 
 def convert(recording: Recording, options: Options, out: Path, view: View) -> Tally:
     """Convert every pair, with a progress bar over the messages."""
-    converter = Converter(options, out, view, lidar_pose(recording, options))
+    mounts = Mounts(options.mount, options.ground_frame, recording)
+    converter = Converter(options, out, view, lidar_pose(recording, options), mounts)
     topics = [options.image_topic, options.measurement_topic]
     with Progress() as progress:
         task = progress.add_task('converting', total=recording.count(topics))
         try:
-            for pair in pairs(recording, options, lambda: progress.advance(task)):
+            for pair in pairs(recording, options, mounts, lambda: progress.advance(task)):
                 converter.take(pair)
         except rec.DamagedRecordingError as error:
             converter.tally.cut_short = str(error)
@@ -248,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('interrupted: start it again to go on from here', file=sys.stderr)
+        print('interrupted: start it again to continue from here', file=sys.stderr)
         return 130
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera of a recording: the node's own Stream, with a recording for DDS around it."""
+"""One camera of a recording: the node's Stream, fed from a recording instead of DDS."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from lightdepth_ros.stream import counters, messages
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
+from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
 Publish = Callable[[str, str, Any], None]
@@ -28,7 +29,7 @@ Publish = Callable[[str, str, Any], None]
 
 
 class RecordingPublisher:
-    """Stands for a publisher of the node; one that is not wanted has no subscriber."""
+    """Replaces a publisher of the node; an output that is not wanted has no subscriber."""
 
     def __init__(self, topic: str, kind: str, wanted: bool, publish: Publish) -> None:
         self._topic = topic
@@ -75,10 +76,11 @@ class BagCamera:
         publish: Publish,
         voice: Voice,
         view: Camera | Lens | None,
+        transforms: Transforms,
     ) -> None:
         """prefix: begin of all output topics, ending with /. outputs: which are written.
 
-        view: the calibration, where it does not come from the recording.
+        view: the calibration, where it does not come from the recording. transforms: see Stream.
         """
         self.topics = topics
         self.prefix = prefix
@@ -88,7 +90,7 @@ class BagCamera:
         self._info: Raw | None = None
         self.stream = Stream(
             name=topics.name,
-            image_topic=topics.image.removesuffix('/compressed'),
+            image_topic=topics.image,
             image_type=recording.topics()[topics.image],
             info_topic=topics.info or 'no camera_info',
             publishers={
@@ -100,10 +102,11 @@ class BagCamera:
             mismatches={},
             voice=voice,
             clock_ns=lambda: 0,
+            transforms=transforms,
         )
         if view is not None:
             self.stream.calibration = FixedCalibration(view)
-        elif topics.info:  # images that come before the first one shall not be lost
+        elif topics.info:  # images before the first one must not be lost
             self.stream.calibration.update(recording.first(topics.info))
 
     def take_info(self, raw: Raw) -> None:
@@ -114,7 +117,7 @@ class BagCamera:
             self.stream.calibration.update(info)
 
     def take_image(self, raw: Raw, pipeline: Pipeline) -> None:
-        """Do with an image what the node does."""
+        """Handle an image as the node does."""
         image = self._recording.decoded(raw.data, raw.kind)
         if image is None:
             self.stream.counters.receive(time.perf_counter())
@@ -129,13 +132,13 @@ class BagCamera:
             self.stream.process(waiting, pipeline)
 
     def tally(self) -> dict[str, int]:
-        """Return how often what has happened since the start or `resume`, and before it."""
+        """Return the counts since the start, including those before `resume`."""
         now = self.stream.counters.snapshot(time.perf_counter())
         counts = Counter({'received': now.received, 'published': now.published, **now.dropped})
         return dict(self._before + counts)
 
     def memory(self) -> dict[str, Any]:
-        """Return what must be known to go on later, as JSON."""
+        """Return the state that `resume` needs, as JSON."""
         log_m, stamp_s = self.stream.temporal.memory()
         info = self._info
         return {
@@ -145,7 +148,7 @@ class BagCamera:
         }
 
     def resume(self, tally: dict[str, int], memory: dict[str, Any]) -> None:
-        """Go on where a run stopped whose `tally` and `memory` these are."""
+        """Continue a run that stopped with this `tally` and `memory`."""
         self._before = Counter(tally)
         if memory['info'] is not None:
             kind, data = memory['info']

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the node's perception over a recording and writes what the node would publish."""
+"""Run the node's perception over a recording and write what the node would publish."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from lightdepth_ros.bag.camera import BagCamera, node_message
+from lightdepth_ros.bag.frames import RecordedFrames
 from lightdepth_ros.bag.parts import PartedBag, Progress
 from lightdepth_ros.bag.recording import DamagedRecordingError, Raw, Recording
 from lightdepth_ros.bag.writer import LABEL_INFO, BagFile
@@ -39,7 +40,7 @@ class Job:
 
 
 class Sink:
-    """Where messages go: the part in work, at the recording time of the message in hand."""
+    """Writes messages to the current part, with the recording time of the current input."""
 
     def __init__(self) -> None:
         self.file: BagFile | None = None
@@ -63,10 +64,11 @@ class Runner:
         job: Job,
         step: Callable[[], bool],
         part_done: Callable[[Progress], None],
+        frames: RecordedFrames,
     ) -> None:
         """step: called after each image; False ends the run after the part so far is saved.
 
-        part_done: called after each part.
+        part_done: called after each part. frames: of the cameras' streams.
         """
         self._recording = recording
         self._cameras = cameras
@@ -75,6 +77,7 @@ class Runner:
         self._job = job
         self._step = step
         self._part_done = part_done
+        self._frames = frames
         self._by_image = {c.topics.image: c for c in cameras}
         self._by_info: dict[str, list[BagCamera]] = {}
         for camera in cameras:
@@ -83,18 +86,19 @@ class Runner:
         self._go_on = True
 
     def run(self, bag: PartedBag, progress: Progress) -> bool:
-        """Go on from `progress` to the end; return False if `step` ended it before."""
+        """Continue from `progress` to the end; return False if `step` stopped it."""
         for camera in self._cameras:
             name = camera.topics.name
             if name in progress.memory:
                 camera.resume(progress.tallies[name], progress.memory[name])
+        self._frames.start(progress.next_ns if progress.images else None)
         rest = self._rest(progress)
         while self._go_on and not progress.complete:
             self._one_part(bag, progress, rest)
         return progress.complete
 
     def _rest(self, progress: Progress) -> Iterator[Raw]:
-        topics = {*self._by_image, *self._by_info, *self._job.keep}
+        topics = {*self._by_image, *self._by_info, *self._job.keep, *self._frames.topics}
         rest = self._recording.raw_messages(topics, progress.next_ns)
         return islice(rest, progress.skip, None)
 
@@ -130,6 +134,8 @@ class Runner:
         self._sink.log_ns = raw.log_ns
         if raw.topic in self._job.keep:
             file.copy(raw, self._recording)
+        if raw.topic in self._frames.topics:
+            self._frames.take(raw)
         for camera in self._by_info.get(raw.topic, ()):
             camera.take_info(raw)
         camera_of_image = self._by_image.get(raw.topic)

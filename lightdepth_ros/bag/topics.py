@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.perception.calibration import base_topic, info_beside
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO_TYPE = 'sensor_msgs/msg/CameraInfo'
@@ -47,7 +48,7 @@ class CameraTopics:
 
 
 def require_rosbags() -> None:
-    """Raise ConfigError, with the line to type, where the library that reads bags is missing."""
+    """Raise ConfigError, with the line to type, if the library that reads bags is missing."""
     if importlib.util.find_spec('rosbags') is None:
         raise ConfigError(
             'reading bags needs the library rosbags, which is not installed. Install it with\n'
@@ -57,13 +58,8 @@ def require_rosbags() -> None:
         )
 
 
-def info_beside(image_topic: str) -> str:
-    """Return the camera_info topic in the namespace of an image topic (REP 118)."""
-    return image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
-
-
 def find_image_topic(recording: Topics) -> str:
-    """Return the one image topic that can be meant; DataError lists the topics if it is unclear.
+    """Return the only image topic; if there are more, DataError lists them.
 
     Of a raw and a compressed topic of the same camera, the raw one.
     """
@@ -74,7 +70,7 @@ def find_image_topic(recording: Topics) -> str:
             f'It has\n{recording.listing()}'
         )
     likely = [t for t in images if not any(word in t.lower() for word in NOT_CAMERAS)]
-    likely = [t for t in likely if t.removesuffix('/compressed') not in set(likely) - {t}]
+    likely = [t for t in likely if base_topic(t) not in set(likely) - {t}]
     if len(likely) == 1:
         return likely[0]
     raise DataError(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_ros.bench.report import Report, Row
-from lightdepth_ros.engines.cache import write_atomically
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.files import write_files
 
 EXIT_COLORS = {'L': '#1b4965', 'M': '#2a7f9e', 'S': '#62b6cb', 'XS': '#a9d6e5', '': '#b08968'}
 
@@ -35,7 +35,7 @@ def write_chart(report: Report, path: Path) -> None:
         draw_size_against_error(axes[1], peers)
     data = io.BytesIO()
     figure.savefig(data, format=path.suffix.lstrip('.') or 'svg', metadata=_reproducible(path))
-    write_atomically(path, data.getvalue())
+    write_files({path: data.getvalue()})
 
 
 def draw_speed(axes: Any, report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,23 @@ SETTINGS = (
     'max_range_m',
     'min_confidence',
     'temporal_filter',
+    'point_filter',
     'horizontal_fov_deg',
     'image_kind',
+    'image_bits',
+    'mount',
+    'camera_height_m',
+    'camera_pitch_deg',
+    'camera_roll_deg',
+    'ground_frame',
 )
 DESCRIPTION = """\
 Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) and write what the node would
-publish to a new bag: the same topics, types and stamps, and bit for bit the same depth. No ROS
-is needed; the library rosbags is. Every image is used: nothing is dropped for being late.
+publish to a new bag: the same topics, types and stamps, and the same depth bit for bit. It needs
+the library rosbags and no ROS. Every image is used; none is dropped for being late.
 
-Killed, or out of disk? Give the same command again: it goes on where it was. Until it is done
-the work lies in OUT.part; OUT appears when it is whole. Play it beside the recording:
+Killed, or out of disk? Run the same command again: it continues where it stopped. Until it is done
+the work lies in OUT.part; OUT appears when it is complete. Play it together with the recording:
 
   ros2 bag play drive & ros2 bag play drive_depth
 """
@@ -85,7 +93,7 @@ def _add_input_flags(result: argparse.ArgumentParser) -> None:
         '--image-topic',
         default='',
         metavar='TOPIC',
-        help='Image or CompressedImage topic. Default: the only one that can be meant.',
+        help='Image or CompressedImage topic. Default: the only one.',
     )
     add(
         '--camera-info-topic',
@@ -104,7 +112,7 @@ def _add_input_flags(result: argparse.ArgumentParser) -> None:
     add(
         '--uncalibrated',
         action='store_true',
-        help='Go on without calibration: depth only up to a constant factor, no clouds.',
+        help='Continue without calibration: depth only up to a constant factor, no clouds.',
     )
 
 
@@ -138,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
         named=_cameras(args),
         image_topic=args.image_topic,
         info_topic=args.camera_info_topic,
-        view=_view(args, config),
+        view=_view(args),
         calibration=_calibration(args, config),
         outputs=tuple(args.outputs),
         prefix=_prefix(args.namespace),
@@ -188,11 +196,12 @@ def _cameras(args: argparse.Namespace) -> tuple[CameraTopics, ...]:
     return cameras
 
 
-def _view(args: argparse.Namespace, config: NodeConfig) -> Camera | Lens | None:
-    if args.camera_yaml is None:
-        return None
-    kind = 'rectified' if config.image_kind == 'rectified' else 'raw'
-    return read_camera_yaml(args.camera_yaml, kind)
+def _view(args: argparse.Namespace) -> Callable[[str], Camera | Lens | None]:
+    path: Path | None = args.camera_yaml
+    if path is None:
+        return lambda kind: None
+    read_camera_yaml(path, 'raw')  # before anything long begins
+    return lambda kind: read_camera_yaml(path, kind)
 
 
 def _calibration(args: argparse.Namespace, config: NodeConfig) -> str:

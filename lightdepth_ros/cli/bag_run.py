@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out `lightdepth bag`: opens everything, shows the progress, tells what came out."""
+"""Run `lightdepth bag`: open everything, show the progress, report the result."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lightdepth_ros.bag.camera import BagCamera
+from lightdepth_ros.bag.frames import RecordedFrames
 from lightdepth_ros.bag.parts import PartedBag
 from lightdepth_ros.bag.parts import Progress as JobProgress
 from lightdepth_ros.bag.recording import Recording, open_recording
@@ -23,6 +25,7 @@ from lightdepth_ros.cli.bag_show import Show, reason_text, stop_asked, summarise
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import load_contract
 from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.perception.calibration import kind_of_topic
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.stream.model_set import exit_path
@@ -35,7 +38,10 @@ ALL = (*(output.topic for output in OUTPUTS), LABEL_TOPIC)
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; see the flags of cli/bag.py."""
+    """What the command line asks for; see the flags of cli/bag.py.
+
+    view: returns the calibration given by hand, None without, for a kind ('raw', 'rectified').
+    """
 
     source: Path
     out: Path
@@ -43,7 +49,7 @@ class Request:
     named: tuple[CameraTopics, ...]
     image_topic: str
     info_topic: str
-    view: Camera | Lens | None
+    view: Callable[[str], Camera | Lens | None]
     calibration: str
     outputs: tuple[str, ...]
     prefix: str
@@ -120,7 +126,7 @@ def work(
     job: Job,
     show: Show,
 ) -> bool:
-    """Run the job to its end; return False if it was asked to stop before."""
+    """Run the job to its end; return False if it was told to stop."""
     if progress.images:
         show.bar.console.print(f'Going on after {progress.images} of {show.total} images.')
     printer = show.bar.console.print
@@ -129,6 +135,7 @@ def work(
         lambda text: printer(f'[red]{escape(text)}[/]'),
     )
     sink = Sink()
+    frames = RecordedFrames(recording, request.config.mount == 'tf', voice)
     cameras = [
         BagCamera(
             camera,
@@ -137,7 +144,8 @@ def work(
             outputs=job.outputs,
             publish=sink.publish,
             voice=voice,
-            view=request.view,
+            view=request.view(kind_of_topic(camera.image, request.config.image_kind)),
+            transforms=frames.transforms,
         )
         for camera in topics
     ]
@@ -151,7 +159,7 @@ def work(
                 'Make room meanwhile, or stop, and choose fewer --outputs or --compress.',
             )
 
-    runner = Runner(recording, cameras, pipeline, sink, job, show.step, tell_room)
+    runner = Runner(recording, cameras, pipeline, sink, job, show.step, tell_room, frames)
     with show.bar:
         return runner.run(bag, progress)
 

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command-line flags that say which camera took the pictures."""
+"""Command-line flags for the camera that took the pictures."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.perception.camera_yaml import read_camera_yaml
-from lightdepth_ros.perception.lens import Lens
-
-ViewOf = Callable[[tuple[int, int]], Camera | Lens]
-"""(height, width) of a picture -> its calibration."""
+from lightdepth_ros.perception.lens import ViewOf
 
 
 def add_camera_flags(parser: argparse.ArgumentParser) -> None:

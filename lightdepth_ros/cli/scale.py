@@ -1,179 +1,200 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale`: measures the factor by which the node's depths must be multiplied."""
+"""`lightdepth scale`: measures the factor by which the node's depths must be multiplied.
+
+Gathers true and predicted distances in one of three ways, fits, shows, and writes or refuses.
+"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
-from lightdepth_ros.cli.camera import add_camera_flags
-from lightdepth_ros.cli.config import add_config_flags
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
 
-SETTINGS = (
-    'output_resolution',
-    'fit',
-    'student',
-    'model',
-    'backend',
-    'threads',
-    'input_width',
-    'input_height',
-    'horizontal_fov_deg',
-    'image_kind',
-    'camera_height_m',
-    'camera_pitch_deg',
-    'camera_roll_deg',
+from lightdepth_ros.bag.topics import require_rosbags
+from lightdepth_ros.cli.camera import view_chooser
+from lightdepth_ros.cli.config import config_of
+from lightdepth_ros.cli.scale_flags import SETTINGS, parser
+from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.contract import ModelContract
+from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.perception.loading import load_perception
+from lightdepth_ros.perception.navigation import class_mask
+from lightdepth_ros.perception.perception import Perception
+from lightdepth_ros.scale.by_height import from_ground, some_images
+from lightdepth_ros.scale.by_tape import from_tapes
+from lightdepth_ros.scale.fit import Limits, Pairs, check_fit, fit_scale
+from lightdepth_ros.scale.gathered import Gathered
+from lightdepth_ros.scale.report import (
+    band_table,
+    result_text,
+    tilt_with_distance,
+    write_picture,
+    write_yaml,
 )
-DESCRIPTION = """\
-Measure `depth_scale`, the factor that makes the metres of a network right for your camera and
-your place, and write it as a parameter file for the node. Three ways, the best first:
+from lightdepth_ros.scale.tape import Tape, parse_tape, read_tapes
 
-  lightdepth scale bag      a recording with a lidar or a depth camera: thousands of points
-  lightdepth scale tape     a few pictures of things whose distance you taped
-  lightdepth scale height   the height of the camera over the ground, no other sensor
+__all__ = ['parser', 'run']
 
-lightdepth scale bag --help explains one. A result that cannot be trusted is refused, with the
-numbers and what to do.
-"""
-YAML = """
-The file goes to the node, after its own parameter file:
-  ros2 run lightdepth_ros depth_node --ros-args --params-file depth_scale.yaml
-The factor belongs to one network and one camera: measure again after changing one of them.
-"""
-TAPE = (
-    """\
-Fit depth_scale to taped distances. Put the tape from the lens to a thing that is 2 to 20 m away,
-take a picture through the very camera, and read the thing's pixel in any picture viewer.
-One tape gives a factor; three or more, at different distances, give it with an uncertainty.
-"""
-    + YAML,
-    """\
-examples:
-  lightdepth scale tape yard.png --camera-yaml cam.yaml --at 320,260=4.85 --at 500,240=9.20
-  lightdepth scale tape yard.png --fx 615 --at 300,200,340,300=4.85     (a region: its median)
-  lightdepth scale tape --pairs tapes.csv --camera-yaml cam.yaml
-with tapes.csv holding lines such as  yard.png,320,260,4.85  or  gate.png,300,200,340,300,7.1
-""",
+TILTED = 0.2
+"""ln of how the error may change from near to far before it is said."""
+BAND_POINTS = 50
+UNTOLD = (
+    'The network was not told where the camera stands; one factor makes up for that at one height '
+    'and pitch only. Better: give --camera-height-m (and --camera-pitch-deg) here, and the node '
+    'the same.'
 )
-BAG = (
-    """\
-Fit depth_scale to a recording with a lidar (a cloud topic) or a depth camera (a depth image
-registered to the camera). The lidar is placed by the recording's /tf_static. Camera and lidar
-must share a clock: at 10 m/s, 20 ms are 0.2 m. Needs the library rosbags, no ROS.
-"""
-    + YAML,
-    """\
-examples:
-  lightdepth scale bag drive --points-topic /lidar/points
-  lightdepth scale bag drive --image-topic /color/image_raw \\
-      --depth-topic /aligned_depth_to_color/image_raw --far-m 6
-""",
-)
-HEIGHT = (
-    """\
-Fit depth_scale to the camera's height over the ground: a plane is laid through the pixels that
-the network itself labels as ground, in every picture. Measure from the lens straight down.
-The pictures must show flat ground before the camera. The camera's pitch comes out too.
-"""
-    + YAML,
-    """\
-example:
-  lightdepth scale height drive/ --height-m 1.65 --fx 721.5 --cx 609.6 --cy 172.9
-""",
-)
-
-
-def parser(prog: str) -> argparse.ArgumentParser:
-    """Return the parser of this subcommand and of its three ways."""
-    raw = argparse.RawDescriptionHelpFormatter
-    result = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, formatter_class=raw)
-    ways = result.add_subparsers(dest='way', required=True, metavar='WAY')
-    for name, (text, examples), add_flags in (
-        ('tape', TAPE, _add_tape),
-        ('bag', BAG, _add_bag),
-        ('height', HEIGHT, _add_height),
-    ):
-        first = text.split('.', maxsplit=1)[0]
-        way = ways.add_parser(
-            name, help=first, description=text, epilog=examples, formatter_class=raw
-        )
-        add_flags(way)
-        _add_common(way, max_spread=0.15 if name == 'height' else 0.3)
-    return result
-
-
-def _add_tape(way: argparse.ArgumentParser) -> None:
-    way.add_argument('image', nargs='?', type=Path, metavar='IMAGE')
-    way.add_argument(
-        '--at',
-        action='append',
-        default=[],
-        metavar='U,V=METRES',
-        help='A pixel, or a region U0,V0,U1,V1, and its distance. Give it once for each.',
-    )
-    way.add_argument('--pairs', type=Path, metavar='CSV', help='The same for several images.')
-    way.add_argument(
-        '--along-axis',
-        action='store_true',
-        help="Distances are along the camera's axis, not from the lens straight to the thing.",
-    )
-    add_camera_flags(way)
-
-
-def _add_bag(way: argparse.ArgumentParser) -> None:
-    add = way.add_argument
-    add('bag', type=Path, help='Folder of the bag, or its .mcap or .db3 file.')
-    add('--image-topic', default='', metavar='TOPIC', help='Default: the only one.')
-    add('--camera-info-topic', default='', metavar='TOPIC', help='Default: beside the images.')
-    add('--points-topic', default='', metavar='TOPIC', help='PointCloud2 of a lidar.')
-    add('--depth-topic', default='', metavar='TOPIC', help='Registered depth, 32FC1 or 16UC1.')
-    add('--frames', type=int, default=60, help='About so many images are used (60).')
-    add('--tolerance-s', type=float, default=0.02, help='Largest time apart, seconds (0.02).')
-    add('--near-m', type=float, default=1.0, help='Nearest depth to compare (1).')
-    add('--far-m', type=float, default=40.0, help='Farthest depth to compare (40).')
-    add(
-        '--lidar-to-camera',
-        type=float,
-        nargs=7,
-        default=(),
-        metavar=('X', 'Y', 'Z', 'QX', 'QY', 'QZ', 'QW'),
-        help='Pose of the lidar in the optical frame, where the bag has no /tf_static.',
-    )
-
-
-def _add_height(way: argparse.ArgumentParser) -> None:
-    add = way.add_argument
-    add('input', type=Path, metavar='IMAGE|FOLDER')
-    add('--height-m', type=float, required=True, help='From the lens straight down, metres.')
-    add('--far-m', type=float, default=20.0, help='Ground farther than this is not used (20).')
-    add('--images', type=int, default=40, help='Most images to use (40).')
-    add_camera_flags(way)
-
-
-def _add_common(way: argparse.ArgumentParser, max_spread: float) -> None:
-    result = way.add_argument_group('the result')
-    add = result.add_argument
-    add('--out', type=Path, default=Path('depth_scale.yaml'), help='Default: %(default)s.')
-    add('--picture', type=Path, help='Picture of the points. Default: OUT with .png.')
-    add(
-        '--max-spread',
-        type=float,
-        default=max_spread,
-        help='Refuse measurements that scatter more, as a share (%(default)s).',
-    )
-    add(
-        '--plausible',
-        type=float,
-        nargs=2,
-        default=(0.4, 2.5),
-        metavar=('LOW', 'HIGH'),
-        help='Refuse a factor outside (0.4 2.5).',
-    )
-    add_config_flags(way, SETTINGS, {})
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and write; 0 only when a file was written."""
-    from lightdepth_ros.cli import scale_run as cli_scale_run
+    """Measure and write; raises DataError with the numbers for a result not to be trusted."""
+    console = Console(highlight=False)
+    config = config_of(args, SETTINGS, {})
+    _check(args, config)
+    if config.mount == 'tf' and config.fixed_mount is None:
+        raise ConfigError(
+            'mount is tf, which is not followed here: give --camera-height-m and '
+            '--camera-pitch-deg as the transforms have them; the node shows them in /diagnostics'
+        )
+    config = dataclasses.replace(config, depth_scale=1.0, min_confidence=0.0, min_range_m=0.0)
+    perception = load_perception(config, console.print)
+    try:
+        gathered = _gather(args, config, perception, console)
+    finally:
+        perception.close()
+    _conclude(args, config, gathered, console, perception.engine.contract)
+    return 0
 
-    return cli_scale_run.run(args)
+
+def _gather(
+    args: argparse.Namespace, config: NodeConfig, perception: Perception, console: Console
+) -> Gathered:
+    """Turn the flags of a way into values and gather its pairs."""
+    if args.way == 'bag':
+        return _from_bag(args, config, perception, console)
+    if args.way == 'tape':
+        view_of = view_chooser(args, config.horizontal_fov_deg)
+        return from_tapes(_tapes(args), view_of, perception, along_axis=args.along_axis)
+    return _from_ground(args, config, perception, console)
+
+
+def _tapes(args: argparse.Namespace) -> list[Tape]:
+    tapes = read_tapes(args.pairs) if args.pairs else []
+    if args.at and args.image is None:
+        raise ConfigError('--at needs the IMAGE that it is in')
+    tapes += [parse_tape(args.image, text) for text in args.at]
+    if not tapes:
+        raise ConfigError('give distances: IMAGE --at U,V=METRES, or --pairs FILE.csv')
+    return tapes
+
+
+def _from_ground(
+    args: argparse.Namespace, config: NodeConfig, perception: Perception, console: Console
+) -> Gathered:
+    if not 0.02 < args.height_m < 100 or args.images < 1:
+        raise ConfigError(f'--height-m is {args.height_m:g}; it must be from 0.02 to 100 m')
+    view_of = view_chooser(args, config.horizontal_fov_deg)
+    if view_of is None:
+        raise ConfigError(
+            'a plane needs the camera: give --camera-yaml, or --fx, or --fov-deg DEGREES'
+        )
+    images = some_images(args.input, args.images)
+    shown = track(images, 'looking for the ground', console=console)
+    ground = class_mask(config.classes_ground)
+    return from_ground(shown, view_of, perception, args.height_m, args.far_m, ground)
+
+
+def _from_bag(
+    args: argparse.Namespace, config: NodeConfig, perception: Perception, console: Console
+) -> Gathered:
+    if bool(args.points_topic) == bool(args.depth_topic):
+        raise ConfigError('give --points-topic (a lidar) or --depth-topic (a depth camera)')
+    if args.frames < 1 or not 0 < args.near_m < args.far_m:
+        raise ConfigError('--frames must be at least 1, and 0 < --near-m < --far-m')
+    require_rosbags()
+    from lightdepth_ros.scale.bag import Measured
+    from lightdepth_ros.scale.by_bag import from_bag
+
+    measured = Measured(
+        args.image_topic,
+        args.points_topic,
+        args.depth_topic,
+        args.tolerance_s,
+        args.frames,
+        args.near_m,
+        args.far_m,
+        camera_info=args.camera_info_topic,
+        image_kind=config.image_kind,
+        image_bits=config.image_bits,
+        lidar_to_camera=tuple(args.lidar_to_camera),
+    )
+    return from_bag(args.bag, measured, perception, console)
+
+
+def _check(args: argparse.Namespace, config: NodeConfig) -> None:
+    low, high = args.plausible
+    if not 0 < low < high or not args.max_spread > 0:
+        raise ConfigError(
+            f'--plausible is {low:g} {high:g} and --max-spread {args.max_spread:g}; it must be '
+            '0 < LOW < HIGH and a spread above 0'
+        )
+    if config.output_resolution == 'auto':
+        raise ConfigError('--output-resolution auto has no meaning here: set L, M, S or XS')
+
+
+def _conclude(
+    args: argparse.Namespace,
+    config: NodeConfig,
+    gathered: Gathered,
+    console: Console,
+    contract: ModelContract,
+) -> None:
+    pairs = gathered.pairs
+    fit = fit_scale(pairs)
+    for table in gathered.tables(fit.scale):
+        console.print(table)
+    if args.way == 'bag' and fit.points:
+        console.print(band_table(pairs, fit.scale))
+    _draw(args, gathered, fit.scale, console)
+    limits = Limits(gathered.least_points, gathered.least_groups, args.max_spread, *args.plausible)
+    check_fit(fit, limits, gathered.what, gathered.groups, gathered.remedy)
+    mount = config.fixed_mount if contract.takes_ground else None
+    notes = [*gathered.notes, *_notes(args, pairs, fit.scale)]
+    if contract.takes_ground and mount is None:
+        notes.append(UNTOLD)
+    for note in notes:
+        console.print(f'[yellow]{escape(note)}[/]')
+    result = result_text(fit, gathered.what)
+    lines = [
+        f'Measured by `lightdepth scale {args.way}`:',
+        result,
+        *gathered.facts,
+        f'for {contract.onnx_file}, network input {config.input_width}x{config.input_height}, '
+        f'fit {config.fit}.',
+    ]
+    write_yaml(args.out, fit.scale, lines, mount)
+    console.print(f'[green]{result}[/]')
+    console.print(f'Written to {escape(str(args.out))}: give it to the node with --params-file.')
+
+
+def _draw(args: argparse.Namespace, gathered: Gathered, scale: float, console: Console) -> None:
+    if not gathered.pairs.true_m.size:
+        return
+    path: Path = args.picture or args.out.with_suffix('.png')
+    write_picture(path, gathered.tiles(scale))
+    console.print(f'The points used: {escape(str(path))}')
+
+
+def _notes(args: argparse.Namespace, pairs: Pairs, scale: float) -> list[str]:
+    tilt = tilt_with_distance(pairs, scale, BAND_POINTS) if args.way == 'bag' else 0.0
+    if abs(tilt) < TILTED:
+        return []
+    where = 'far' if tilt > 0 else 'near'
+    return [
+        f'The error changes with distance by {abs(tilt):.0%} (too far at the {where} end): one '
+        'factor cannot undo that. Check the focal length, the pose of the lidar, and whether '
+        'the scenes are like those that the network was trained on.'
+    ]

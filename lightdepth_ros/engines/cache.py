@@ -14,12 +14,13 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from lightdepth_ros.files import WriteError, write_files
 
 MAGIC = b'lightdepth engine 1\n'
 SUFFIX = '.engine'
@@ -99,7 +100,7 @@ def get_or_build(
 ) -> bytes:
     """Return the engine for `key`: from the cache, or built now and then cached.
 
-    Processes that want an engine at the same time take turns; whoever comes second finds the
+    Processes that want an engine at the same time take turns; the second one finds the
     first one's file. A cache that cannot be used (read only, full) costs a warning through
     `report`, and the engine is used from memory. What `build` raises is passed on.
     """
@@ -114,9 +115,9 @@ def get_or_build(
             return found
         data = build()
         try:
-            write_atomically(path, _header(key, data) + data)
+            write_files({path: _header(key, data) + data}, durable=True)
             prune(directory)
-        except OSError as error:
+        except (OSError, WriteError) as error:
             report(
                 f'warning: the engine could not be cached in {directory} ({error}); it is used '
                 'from memory and will be built again at the next start. Free some space, or set '
@@ -168,21 +169,6 @@ def discard(key: EngineKey, directory: Path | None = None) -> None:
     """Delete the engine of `key`, if it is cached and can be deleted."""
     with contextlib.suppress(OSError):
         ((directory or cache_dir()) / key.file_name()).unlink()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, then rename it. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=path.name[:40], suffix='.tmp', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _header(key: EngineKey, data: bytes) -> bytes:

@@ -20,9 +20,10 @@ from lightdepth_ros.engines import (
     cpu,
     load_engine,
 )
-from lightdepth_ros.engines.cache import cache_dir, write_atomically
+from lightdepth_ros.engines.cache import cache_dir
 from lightdepth_ros.engines.golden import BOUNDS, compare, golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
+from lightdepth_ros.files import WriteError, write_files
 
 WARM_UP = 3
 ROUNDS = 15
@@ -75,8 +76,8 @@ def choose(request: EngineRequest, directory: Path | None = None) -> tuple[Engin
     engine, choice = _measured(request)
     request.tell(choice.reason)
     try:
-        write_atomically(path, json.dumps(asdict(choice), indent=2).encode())
-    except OSError as error:
+        write_files({path: json.dumps(asdict(choice), indent=2).encode()})
+    except WriteError as error:
         request.tell(
             f'warning: the choice cannot be kept in {path} ({error}); it is made at each start'
         )
@@ -158,7 +159,7 @@ def _race(engines: dict[str, Engine], input_hw: tuple[int, int] | None) -> dict[
 
 
 def fastest(median_ms: dict[str, float]) -> str:
-    """Return the engine to take: the fastest, but ONNX Runtime where nobody clearly beats it."""
+    """Return the engine to use: the fastest, or ONNX Runtime if none is clearly faster."""
     best = min(median_ms, key=lambda name: median_ms[name])
     usual = median_ms.get(USUAL)
     return USUAL if usual is not None and median_ms[best] >= MARGIN * usual else best

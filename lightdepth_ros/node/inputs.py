@@ -19,18 +19,11 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
 
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.node.rclpy_workarounds import NUMBERED, SubscriptionEventCallbacks
 from lightdepth_ros.stream.following import AUTO, RELIABILITIES, Offer, Wish, wishes
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
-
-NUMBERED = hasattr(Subscription, 'CallbackType')
-"""Whether rclpy tells the running number of a message; Humble's does not."""
 FIXED_QOS = QoSOverridingOptions(policy_kinds=(QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
 """Reliability is not among them: it follows the publishers. `forced_reliability` reads its
 override."""
@@ -86,13 +79,13 @@ class Input:
         self._end_leaving()
         offers = offers_on(self._node, self.topic.name, self.topic.type_name)
         if not offers and self._subscriptions and self._reliability == AUTO:
-            return  # whoever comes back most likely offers the same
+            return  # a publisher that comes back most likely offers the same
         asked = wishes(offers, self._reliability, self.topic.both)
         for wish in asked - self._subscriptions.keys():
             self._subscriptions[wish] = self._subscribe(wish)
         for wish in self._subscriptions.keys() - asked:
             self._leaving.append(self._subscriptions.pop(wish))
-        if not NUMBERED:  # nothing tells what came twice
+        if not NUMBERED:  # duplicates cannot be recognised
             self._end_leaving()
 
     def close(self) -> None:

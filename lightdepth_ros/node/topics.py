@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy import get_rmw_implementation_identifier
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     DurabilityPolicy,
@@ -20,11 +17,17 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header, String
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
+from std_msgs.msg import Float32, Header, String
 
 from lightdepth_ros.classes import SemanticClass
 from lightdepth_ros.node.inputs import Input, Topic
+from lightdepth_ros.node.rclpy_workarounds import (
+    OpenPublisher,
+    PublisherEventCallbacks,
+    QuietNode,
+    Seldom,
+)
 from lightdepth_ros.stream.explain import explain_mismatch
 from lightdepth_ros.stream.messages import classes_to_label_info
 from lightdepth_ros.stream.outputs import OUTPUTS
@@ -32,10 +35,6 @@ from lightdepth_ros.stream.stream import Stream
 from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
-try:
-    from rclpy.event_handler import PublisherEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks
 try:
     import vision_msgs.msg as vision_msgs
 except ImportError:  # not part of ros-base
@@ -60,6 +59,8 @@ RELIABLE = QoSProfile(
     depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
 """Reaches reliable and best effort consumers."""
+SCALE = 'depth/scale'
+"""The factor by which anchors moved the depth of a frame: std_msgs/Float32."""
 LATCHED = QoSProfile(
     depth=1,
     history=HistoryPolicy.KEEP_LAST,
@@ -75,73 +76,6 @@ OVERRIDABLE = QoSOverridingOptions(
         QoSPolicyKind.DURABILITY,
     )
 )
-
-
-SELDOM_S = 0.02
-
-
-class Seldom(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]  # rclpy has no types
-    """Callbacks that may wait a second: those of QoS mismatches, two for each publisher.
-
-    rclpy's executor asks every one of them for news after every message, a seventh of what it
-    costs to listen to a camera. It passes over those that may not execute, and their news wait.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._until_s = 0.0
-
-    def open(self) -> None:
-        """Let the callbacks execute for the next SELDOM_S seconds."""
-        self._until_s = time.monotonic() + SELDOM_S
-
-    def can_execute(self, entity: Any) -> bool:
-        """See rclpy."""
-        return time.monotonic() < self._until_s and bool(super().can_execute(entity))
-
-
-class OpenPublisher:
-    """A publisher that falls silent, instead of raising, once ROS is being shut down."""
-
-    def __init__(self, publisher: Any, ok: Any) -> None:
-        self.publisher = publisher
-        self._ok = ok
-
-    def get_subscription_count(self) -> int:
-        """Return how many subscriptions are matched."""
-        try:
-            return int(self.publisher.get_subscription_count())
-        except (_rclpy.RCLError, _rclpy.InvalidHandle):
-            if self._ok():
-                raise
-            return 0
-
-    def publish(self, msg: Any) -> None:
-        """Send a message."""
-        try:
-            self.publisher.publish(msg)
-        except (_rclpy.RCLError, _rclpy.InvalidHandle):
-            if self._ok():
-                raise
-
-    def destroy(self) -> None:
-        """Free the publisher."""
-        self.publisher.destroy()
-
-
-class _QuietNode:
-    """A node as bondpy sees it: its heartbeat, in a thread of its own, and its last message
-    fall silent once ROS is being shut down."""
-
-    def __init__(self, node: LifecycleNode) -> None:
-        self._node = node
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._node, name)
-
-    def create_publisher(self, *arguments: Any) -> OpenPublisher:
-        """Return an OpenPublisher instead of a publisher."""
-        return OpenPublisher(self._node.create_publisher(*arguments), self._node.context.ok)
 
 
 def open_stream(
@@ -177,12 +111,18 @@ def open_stream(
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
         transforms=transforms,
+        scale=OpenPublisher(
+            _open_publisher(
+                node, Float32, f'{prefix}{SCALE}', RELIABLE, mismatches, voice, seldom
+            ),
+            node.context.ok,
+        ),
     )
 
 
 def close_stream(node: LifecycleNode, stream: Stream) -> None:
     """Destroy the publishers that `open_stream` created."""
-    for publisher in stream.publishers.values():
+    for publisher in (*stream.publishers.values(), stream.scale):
         if isinstance(publisher, OpenPublisher):
             node.destroy_lifecycle_publisher(publisher.publisher)
 
@@ -216,7 +156,7 @@ def open_bond(node: LifecycleNode) -> Any:
             'bond_timeout to 0.0, or install bondpy'
         )
         return None
-    bond = bondpy.Bond('bond', node.get_name(), _QuietNode(node))
+    bond = bondpy.Bond('bond', node.get_name(), QuietNode(node))
     bond.heartbeat_period = 0.1
     bond.heartbeat_timeout = 4.0
     bond.start()
@@ -246,6 +186,31 @@ def open_inputs(
         Input(node, topic, _noting(topic.name, False, stream.mismatches, voice))
         for topic in topics
     ]
+
+
+def open_anchor_inputs(
+    node: LifecycleNode, stream: Stream, voice: Voice
+) -> list[tuple[str, Input]]:
+    """Return (source, input) of all range sensors; they subscribe with their first `follow`.
+
+    All cameras of a node hear the same sensors: transforms tell where each camera sees them.
+    """
+    heard = stream.anchors.inputs
+    kinds = (
+        ('scan', 'scan', LaserScan, lambda msg, _: heard.add('scan', msg)),
+        ('cloud', 'anchor/points', PointCloud2, lambda msg, _: heard.add('cloud', msg)),
+        ('depth', 'anchor/depth', Image, lambda msg, _: heard.add('depth', msg)),
+        ('depth', 'anchor/camera_info', CameraInfo, lambda msg, _: heard.add_depth_info(msg)),
+    )
+    found = []
+    for source, name, kind, take in kinds:
+        topic = node.resolve_topic_name(name)
+        known = Topic(
+            topic, kind, f'sensor_msgs/msg/{kind.__name__}', take, both=kind is CameraInfo
+        )
+        noting = _noting(topic, False, stream.mismatches, voice)
+        found.append((source, Input(node, known, noting)))
+    return found
 
 
 def _open_publisher(

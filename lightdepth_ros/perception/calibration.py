@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,19 +14,37 @@ from typing import Any
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.perception.lens import COEFFICIENT_COUNTS, Lens
+from lightdepth_ros.perception.lens import ALIASES, COEFFICIENT_COUNTS, Lens
 
 KINDS = ('raw', 'rectified')
+TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'avif')
+"""Last parts of topics that plugins of image_transport add to that of the raw image."""
+RECTIFIED = re.compile(r'(?<![a-zA-Z])rect(?:ified)?(?![a-z])|[a-z]Rect(?![a-z])')
+"""`rect` as a word of its own: not in `corrected`, `direct` or `rectory`."""
+
+
+def base_topic(topic: str) -> str:
+    """Return the topic of the raw images, where image_transport's plugins add the last part."""
+    base, _, transport = topic.rpartition('/')
+    return base if transport in TRANSPORTS else topic
+
+
+def info_beside(image_topic: str) -> str:
+    """Return the camera_info topic in the namespace of an image topic (REP 118)."""
+    return base_topic(image_topic).rpartition('/')[0] + '/camera_info'
 
 
 def kind_of_topic(topic: str, image_kind: str) -> str:
     """Return 'raw' or 'rectified' for an image topic; image_kind as in NodeConfig.
 
-    image_pipeline's nodes publish rectified images as `image_rect` and `image_rect_color`.
+    image_pipeline's nodes publish rectified images as `image_rect` and `image_rect_color`, some
+    drivers as `rect/image`. A transport behind it, as in `image_rect/compressed`, does not count.
     """
     if image_kind != 'auto':
         return image_kind
-    return 'rectified' if 'rect' in topic.rsplit('/', 1)[-1] else 'raw'
+    *above, last = base_topic(topic).split('/')
+    named = RECTIFIED.search(last) or any(RECTIFIED.fullmatch(part) for part in above[-1:])
+    return 'rectified' if named else 'raw'
 
 
 def view_of(info: Any, kind: str) -> Camera | Lens | None:
@@ -59,7 +78,8 @@ def view_of(info: Any, kind: str) -> Camera | Lens | None:
     coefficients = tuple(float(c) for c in info.d)
     if kind == 'rectified' or not any(coefficients):
         return camera
-    model = str(info.distortion_model)
+    model = str(info.distortion_model).lower()
+    model = ALIASES.get(model, model)
     return Lens(camera, model, _trimmed(model, coefficients))
 
 
@@ -124,7 +144,7 @@ def describe(view: Camera | Lens | None) -> str:
 
 
 class NoCameraInfoYetError(BadCameraError):
-    """There is no camera_info, and it is too early to go on without."""
+    """There is no camera_info yet, and it is too early to continue without."""
 
 
 class Calibration:
@@ -144,7 +164,7 @@ class Calibration:
         return 'no camera_info' if self._info is None else describe(self._view)
 
     def wait_again(self) -> None:
-        """Start anew to wait for a first camera_info."""
+        """Start to wait for a first camera_info again."""
         self._waiting_since_s = time.perf_counter()
 
     def update(self, info: Any) -> None:

@@ -14,18 +14,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
 from lightdepth_ros.errors import BadCameraError
 from lightdepth_ros.perception.prediction import Prediction
-
-POINT = np.dtype(
-    {
-        'names': ['x', 'y', 'z', 'rgb', 'label', 'confidence'],
-        'formats': ['<f4', '<f4', '<f4', '<f4', 'u1', 'u1'],
-        'offsets': [0, 4, 8, 12, 16, 17],
-        'itemsize': 20,
-    }
-)
-"""x, y, z in metres in the camera's optical frame (x right, y down, z forward; REP-103).
-rgb: the bits of (r << 16 | g << 8 | b) in a float32, as PCL packs colours.
-label: Cityscapes train id, 255 = unlabelled. confidence: 0..255 as in Prediction."""
+from lightdepth_ros.point import POINT, packed_rgb
 
 
 def points(
@@ -78,24 +67,6 @@ def interleaved(
         return out
     merged: np.ndarray = cv2.merge(planes)
     return merged.view(dtype)[..., 0]
-
-
-def packed_rgb(rgb: np.ndarray) -> np.ndarray:
-    """Turn (h, w, 3) uint8 RGB into (h, w) uint32 of r << 16 | g << 8 | b."""
-    packed: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0] & 0xFFFFFF
-    return packed
-
-
-def unpacked_rgb(cloud: np.ndarray) -> np.ndarray:
-    """Return the (..., 3) uint8 RGB of points."""
-    words = np.ascontiguousarray(cloud['rgb']).view('<u4')
-    return np.stack([words >> 16 & 255, words >> 8 & 255, words & 255], axis=-1).astype(np.uint8)
-
-
-def finite_points(cloud: np.ndarray) -> np.ndarray:
-    """Return the (n,) points of a cloud that have a position."""
-    kept: np.ndarray = cloud[np.isfinite(cloud['z'])]
-    return kept
 
 
 def _packed_bytes(prediction: Prediction) -> np.ndarray:

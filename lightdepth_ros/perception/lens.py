@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lens distortion, undone on the way from raw pixels to the network input.
+"""Removes lens distortion between raw pixels and the network input.
 
 Formulas: plumb_bob is the model of Brown (Close-range camera calibration, 1971),
 rational_polynomial its quotient form as OpenCV's calib3d documents it, equidistant the fisheye
 polynomial of Kannala and Brandt (PAMI 2006). Names and coefficient orders are those of
-sensor_msgs/CameraInfo.
+sensor_msgs/CameraInfo. modified_brown_conrady is what librealsense projects with.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,8 +24,20 @@ COEFFICIENT_COUNTS = {
     'plumb_bob': (4, 5),
     'rational_polynomial': (8,),
     'equidistant': (4,),
+    'modified_brown_conrady': (4, 5),
 }
 """Distortion model -> how many coefficients it takes."""
+ALIASES = {
+    'brown_conrady': 'plumb_bob',
+    'radtan': 'plumb_bob',
+    'inverse_brown_conrady': 'modified_brown_conrady',
+    'rational': 'rational_polynomial',
+    'fisheye': 'equidistant',
+    'kannala_brandt': 'equidistant',
+    'kannala_brandt4': 'equidistant',
+}
+"""Names that drivers use for the same models (librealsense, Kalibr, OpenCV). librealsense's
+`inverse` model is projected as the modified one."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +46,8 @@ class Lens:
 
     camera        intrinsics K of the raw image. The undistorted view keeps the same K, so the
                   middle of the picture keeps its scale.
-    model         'plumb_bob' (k1 k2 p1 p2 [k3]), 'rational_polynomial' (k1 k2 p1 p2 k3 k4 k5 k6)
-                  or 'equidistant' (k1 k2 k3 k4).
+    model         'plumb_bob' (k1 k2 p1 p2 [k3]), 'rational_polynomial' (k1 k2 p1 p2 k3 k4 k5 k6),
+                  'equidistant' (k1 k2 k3 k4) or 'modified_brown_conrady' (k1 k2 p1 p2 [k3]).
     coefficients  as in CameraInfo.d.
     """
 
@@ -68,11 +81,19 @@ class Lens:
         if self.model == 'equidistant':
             return x * factor, y * factor
         p1, p2 = self.coefficients[2:4]
-        r2, cross = radius * radius, 2 * x * y
+        r2 = radius * radius
+        bent_x, bent_y = x * factor, y * factor
+        if self.model == 'modified_brown_conrady':  # its second part acts on what the first left
+            x, y = bent_x, bent_y
+        cross = 2 * x * y
         return (
-            x * factor + p1 * cross + p2 * (r2 + 2 * x * x),
-            y * factor + p1 * (r2 + 2 * y * y) + p2 * cross,
+            bent_x + p1 * cross + p2 * (r2 + 2 * x * x),
+            bent_y + p1 * (r2 + 2 * y * y) + p2 * cross,
         )
+
+
+ViewOf = Callable[[tuple[int, int]], Camera | Lens]
+"""(height, width) of a picture -> its calibration."""
 
 
 def _radial_factor(lens: Lens, radius: np.ndarray) -> np.ndarray:

@@ -11,11 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.config import FITS
 from lightdepth_ros.errors import ConfigError
-
-FITS = ('crop', 'pad', 'adapt')
-"""crop: centre crop to the input's aspect. pad: the whole image, the rest is padding.
-adapt: the input size follows the camera's aspect, so (almost) the whole view is kept."""
 
 
 class Window(NamedTuple):

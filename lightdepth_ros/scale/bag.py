@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of a lidar or depth camera in a recording, beside what the network says there."""
+"""Depth of a lidar or depth camera in a recording, with the network's depth at the same pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from lightdepth_ros.bag import measurements as bag_measurements
 from lightdepth_ros.bag.matching import NearestStamps, Pair
 from lightdepth_ros.bag.recording import (
     DEPTH_TYPES,
@@ -22,7 +21,8 @@ from lightdepth_ros.bag.recording import (
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from lightdepth_ros.scale.view import Seen
-from lightdepth_ros.stream.encodings import compressed_to_rgb, raw_to_rgb
+from lightdepth_ros.stream import measurements as bag_measurements
+from lightdepth_ros.stream.messages import image_to_rgb
 from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 
 TF_STATIC = '/tf_static'
@@ -34,7 +34,10 @@ Pose = Callable[[str, str], np.ndarray]
 class Measured:
     """Where to look for true depth. One of points and depth is a topic, the other ''.
 
-    near_m, far_m  only depths between them count.
+    image, camera_info  topics; '' = the only one, and the one beside it.
+    near_m, far_m       only depths between them count.
+    image_kind, image_bits  as the settings of those names.
+    lidar_to_camera     x y z qx qy qz qw of the lidar in the optical frame; () = /tf_static.
     """
 
     image: str
@@ -44,6 +47,10 @@ class Measured:
     frames: int
     near_m: float
     far_m: float
+    camera_info: str = ''
+    image_kind: str = 'auto'
+    image_bits: int = 0
+    lidar_to_camera: tuple[float, ...] = ()
 
     @property
     def topic(self) -> str:
@@ -72,14 +79,6 @@ def pairs(recording: Recording, measured: Measured) -> Iterator[Pair]:
         if (seen - 1) % every == 0:
             yield from matcher.add_image(recorded)
     yield from matcher.rest()
-
-
-def image_rgb(message: Any) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB of an Image or CompressedImage. Raises BadImageError."""
-    if hasattr(message, 'format'):
-        return compressed_to_rgb(message.format, message.data)
-    m = message
-    return raw_to_rgb(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
 
 
 def lidar_pose(recording: Recording, by_hand: tuple[float, ...]) -> Pose:
@@ -117,7 +116,7 @@ def true_depth(seen: Seen, pair: Pair, measured: Measured, pose: Pose) -> np.nda
 
 def image_size(message: Any) -> tuple[int, int]:
     """Return (width, height) of an image message."""
-    height, width = image_rgb(message).shape[:2]
+    height, width = image_to_rgb(message).shape[:2]
     return width, height
 
 

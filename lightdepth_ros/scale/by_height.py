@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale height`: gathers how high the camera is over the ground it predicts."""
+"""`lightdepth scale height`: collects the height of the camera over the predicted ground."""
 
 from __future__ import annotations
 
-import argparse
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from lightdepth_ros import files
-from lightdepth_ros.cli.camera import view_chooser
-from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.errors import DataError
 from lightdepth_ros.perception.ground import Ground, fit_ground
-from lightdepth_ros.perception.navigation import class_mask
+from lightdepth_ros.perception.lens import ViewOf
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.gathered import Gathered, table
@@ -39,32 +35,31 @@ class _Row:
 
 
 def from_ground(
-    args: argparse.Namespace, config: NodeConfig, perception: Perception, console: Console
+    images: Iterable[Path],
+    view_of: ViewOf,
+    perception: Perception,
+    height_m: float,
+    far_m: float,
+    ground: np.ndarray,
 ) -> Gathered:
-    """Compare the camera's true height with that over the ground as predicted."""
-    if not 0.02 < args.height_m < 100 or args.images < 1:
-        raise ConfigError(f'--height-m is {args.height_m:g}; it must be from 0.02 to 100 m')
-    view_at = view_chooser(args, config.horizontal_fov_deg)
-    if view_at is None:
-        raise ConfigError(
-            'a plane needs the camera: give --camera-yaml, or --fx, or --fov-deg DEGREES'
-        )
-    mask = class_mask(config.classes_ground)
-    paths = [args.input] if files.is_image(args.input) else _spread(args)
+    """Compare the camera's true height with that over the ground as predicted.
+
+    far_m: ground farther than this is not used. ground: (256,) bool by label id, True = ground.
+    """
     rows = []
-    for path in track(paths, 'looking for the ground', console=console):
+    for path in images:
         rgb = files.read_rgb(path)
-        seen = look(perception, path.name, rgb, view_at((rgb.shape[0], rgb.shape[1])))
-        rows.append(_row(seen, mask, args.far_m))
+        seen = look(perception, path.name, rgb, view_of((rgb.shape[0], rgb.shape[1])))
+        rows.append(_row(seen, ground, far_m))
     good = [(row.seen, row.ground) for row in rows if row.ground and not row.why_not]
     heights = np.array([ground.height_m for _, ground in good])
     pitch = float(np.median([g.pitch_deg for _, g in good])) if good else math.nan
     roll = float(np.median([g.roll_deg for _, g in good])) if good else math.nan
     notes = []
     if 0 < len(good) < 3:
-        notes.append('Fewer than three images: nothing tells how far off they are. Take more.')
+        notes.append('Fewer than three images: their error is unknown. Take more.')
     return Gathered(
-        pairs=Pairs(np.full(len(good), float(args.height_m)), heights, np.arange(len(good))),
+        pairs=Pairs(np.full(len(good), float(height_m)), heights, np.arange(len(good))),
         tables=lambda scale: [_ground_table(rows, scale)],
         tiles=lambda scale: [_ground_tile(s, g) for s, g in good],
         what='heights over the ground',
@@ -74,18 +69,20 @@ def from_ground(
         least_points=1,
         least_groups=1,
         facts=[
-            f'height {args.height_m:g} m; pitch {pitch:+.2f} deg (+ looks down), '
-            f'roll {roll:+.2f} deg.'
+            f'height {height_m:g} m; pitch {pitch:+.2f} deg (+ looks down), roll {roll:+.2f} deg.'
         ],
         notes=notes,
     )
 
 
-def _spread(args: argparse.Namespace) -> list[Path]:
-    if not args.input.is_dir():
-        raise DataError(f'{args.input} is neither a picture nor a folder of pictures')
-    found = files.images_in(args.input)
-    chosen = np.unique(np.linspace(0, len(found) - 1, args.images).astype(int))
+def some_images(place: Path, most: int) -> list[Path]:
+    """Return a picture, or at most that many of a folder, evenly over their names."""
+    if files.is_image(place):
+        return [place]
+    if not place.is_dir():
+        raise DataError(f'{place} is neither a picture nor a folder of pictures')
+    found = files.images_in(place)
+    chosen = np.unique(np.linspace(0, len(found) - 1, most).astype(int))
     return [found[i] for i in chosen]
 
 

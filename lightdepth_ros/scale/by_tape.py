@@ -1,51 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale tape`: gathers taped distances and what the network says of them."""
+"""`lightdepth scale tape`: collects taped distances and the network's depth there."""
 
 from __future__ import annotations
 
-import argparse
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from lightdepth_ros import files
-from lightdepth_ros.cli.camera import view_chooser
-from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.perception.lens import ViewOf
 from lightdepth_ros.perception.perception import Perception
 from lightdepth_ros.scale.gathered import Gathered, table
 from lightdepth_ros.scale.report import Tile, percent
-from lightdepth_ros.scale.tape import Reading, pairs_of, parse_tape, read_off, read_tapes
+from lightdepth_ros.scale.tape import Reading, Tape, pairs_of, read_off
 from lightdepth_ros.scale.view import Seen, look
 
 
 def from_tapes(
-    args: argparse.Namespace, config: NodeConfig, perception: Perception, console: Console
+    tapes: Sequence[Tape], view_of: ViewOf | None, perception: Perception, *, along_axis: bool
 ) -> Gathered:
-    """Compare taped distances with the prediction at their pixels."""
-    tapes = read_tapes(args.pairs) if args.pairs else []
-    if args.at and args.image is None:
-        raise ConfigError('--at needs the IMAGE that it is in')
-    tapes += [parse_tape(args.image, text) for text in args.at]
-    if not tapes:
-        raise ConfigError('give distances: IMAGE --at U,V=METRES, or --pairs FILE.csv')
-    view_at = view_chooser(args, config.horizontal_fov_deg)
+    """Compare taped distances with the prediction at their pixels.
+
+    view_of: None = the camera is not known. along_axis: distances are along the camera's axis,
+    not from the lens straight to the thing.
+    """
     seen: dict[str, Seen] = {}
     for image in dict.fromkeys(tape.image for tape in tapes):
         rgb = files.read_rgb(image)
-        view = None if view_at is None else view_at((rgb.shape[0], rgb.shape[1]))
+        view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
         seen[str(image)] = look(perception, str(image), rgb, view)
-    readings = [read_off(seen[str(t.image)], t, args.along_axis) for t in tapes]
+    readings = [read_off(seen[str(t.image)], t, along_axis) for t in tapes]
     notes = []
-    if view_at is None:
+    if view_of is None:
         notes.append(
             'The camera is not known (--fx, --fov-deg or --camera-yaml): the factor then also '
             'stands for its focal length, and fits only a node without calibration.'
         )
     if len(readings) < 3:
-        notes.append('Fewer than three distances: nothing tells how far off they are. Tape more.')
+        notes.append('Fewer than three distances: their error is unknown. Tape more.')
     return Gathered(
         pairs=pairs_of(readings),
         tables=lambda scale: [_tape_table(readings, scale)],

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lightdepth_ros.draw import FONT, INK, PAPER, Color
 from lightdepth_ros.files import png, write_files
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.perception.ground import robust_sigma
 from lightdepth_ros.scale.fit import Fit, Pairs
 from lightdepth_ros.settings_file import read_settings
@@ -39,7 +40,7 @@ class Tile:
 
 
 def band_table(pairs: Pairs, scale: float) -> Table:
-    """Return what is left after the correction, by true distance."""
+    """Return the error that remains after the correction, by true distance."""
     table = Table(title='after the correction, by distance', title_justify='left')
     for heading in ('distance', 'points', 'median error', 'spread'):
         table.add_column(heading, justify='right')
@@ -79,13 +80,20 @@ def result_text(fit: Fit, what: str) -> str:
     )
 
 
-def write_yaml(path: Path, scale: float, lines: list[str]) -> None:
+def write_yaml(path: Path, scale: float, lines: list[str], mount: Mount | None = None) -> None:
     """Write a parameter file for the node, and read it back as the node would.
 
-    lines: how it was measured, written above it as comments.
+    lines: how it was measured, written above it as comments. mount: with which it was measured,
+    written with it: the factor holds for no other.
     """
     text = ''.join(f'# {line}\n' for line in lines)
     text += f'/**:\n  ros__parameters:\n    depth_scale: {scale:.4f}\n'
+    if mount is not None:
+        text += (
+            f'    camera_height_m: {mount.height_m:.4f}\n'
+            f'    camera_pitch_deg: {mount.pitch_deg:.3f}\n'
+            f'    camera_roll_deg: {mount.roll_deg:.3f}\n'
+        )
     write_files({path: text.encode()})
     read_settings(path)
 

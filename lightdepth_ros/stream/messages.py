@@ -19,21 +19,17 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import SemanticClass
-from lightdepth_ros.stream.encodings import (
-    check_layout,
-    check_size,
-    compressed_hw,
-    compressed_to_rgb,
-    raw_to_rgb,
-)
+from lightdepth_ros.stream.compressed import check_compressed, compressed_to_rgb
+from lightdepth_ros.stream.encodings import SampleBits, check_layout, raw_to_rgb
 
 try:
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-    from std_msgs.msg import Header, String
+    from std_msgs.msg import Float32, Header, String
 except ImportError:  # `lightdepth bag` needs no ROS
     from lightdepth_ros.stream.plain_messages import (
         CameraInfo,
         CompressedImage,
+        Float32,
         Header,
         Image,
         PointCloud2,
@@ -54,22 +50,21 @@ OUTPUT_DTYPE: dict[str, np.dtype[Any]] = {
 def check_image(msg: Image | CompressedImage) -> tuple[int, int]:
     """Return an image message's (height, width), or raise BadImageError; decodes nothing."""
     if isinstance(msg, CompressedImage):
-        height, width = compressed_hw(msg.data)
-        check_size(height, width)
-        return height, width
+        return check_compressed(msg.format, msg.data)
     check_layout(msg.encoding, msg.height, msg.width, msg.step, len(msg.data))
     return msg.height, msg.width
 
 
-def image_to_rgb(msg: Image | CompressedImage) -> np.ndarray:
+def image_to_rgb(msg: Any, bits: SampleBits | None = None) -> np.ndarray:
     """Return a message's picture as (H, W, 3) uint8 RGB. Raises BadImageError.
 
-    The array may be a view into the message.
+    msg: an Image or a CompressedImage, of rclpy or decoded by rosbags. bits: of the camera, for 16
+    bits a sample; None = this image alone tells. The array may be a view into the message.
     """
-    if isinstance(msg, CompressedImage):
-        return compressed_to_rgb(msg.format, msg.data)
+    if hasattr(msg, 'format'):
+        return compressed_to_rgb(msg.format, msg.data, bits)
     return raw_to_rgb(
-        msg.encoding, msg.height, msg.width, msg.step, bool(msg.is_bigendian), msg.data
+        msg.encoding, msg.height, msg.width, msg.step, bool(msg.is_bigendian), msg.data, bits
     )
 
 
@@ -127,6 +122,11 @@ def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -
     return info
 
 
+def number(value: float) -> Float32:
+    """Return a std_msgs/Float32."""
+    return Float32(data=float(value))
+
+
 def classes_to_label_info(
     classes: Sequence[SemanticClass], header: Header, vision_msgs: Any
 ) -> Any:
@@ -165,7 +165,7 @@ def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
 class CloudMessage:
     """A PointCloud2 that is written in place from frame to frame: its bytes are not copied.
 
-    Whoever keeps the message keeps the next frame's; publishing one copies it.
+    If you keep the message, it will hold the next frame; publishing copies it.
     """
 
     def __init__(self) -> None:

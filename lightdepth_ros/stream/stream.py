@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError, BadImageError, EngineError, LightdepthError
 from lightdepth_ros.perception.calibration import Calibration, NoCameraInfoYetError
@@ -17,8 +19,10 @@ from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.temporal import TemporalFilter
 from lightdepth_ros.stream import counters
+from lightdepth_ros.stream.anchors import Anchors
 from lightdepth_ros.stream.counters import FrameCounters
-from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb
+from lightdepth_ros.stream.encodings import SampleBits
+from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb, number
 from lightdepth_ros.stream.mounting import Mounting
 from lightdepth_ros.stream.outputs import OUTPUTS, Output, Result, needed
 from lightdepth_ros.stream.pacing import RateLimit
@@ -67,10 +71,12 @@ class Stream:
         voice: Voice,
         clock_ns: Callable[[], int],
         transforms: Transforms | None = None,
+        scale: Publisher | None = None,
     ) -> None:
         """publishers: one for each topic of OUTPUTS. mismatches: topic -> whose QoS does not fit,
         filled in from outside. clock_ns: the clock of the image stamps. transforms: the frames,
-        filled in from outside; None = nobody does."""
+        filled in from outside; None = nobody does. scale: of the factor by which anchors moved
+        depth; None = nobody wants it."""
         self.name = name
         self.image_topic = image_topic
         self.image_type = image_type
@@ -78,11 +84,14 @@ class Stream:
         self.counters = FrameCounters()
         self.calibration = Calibration(image_topic, info_topic)
         self.mounting = Mounting(image_topic, transforms or Transforms(), voice)
+        self.anchors = Anchors(image_topic, transforms or Transforms(), voice)
         self.publishers = publishers
+        self.scale = scale
         self.mismatches = mismatches
         self._voice = voice
         self._clock_ns = clock_ns
         self.temporal = TemporalFilter()
+        self._bits, self._image_bits = SampleBits(), 0
         self._limit = RateLimit(0.0)
         self._limit_hz = 0.0
         self._clouds: dict[str, CloudMessage] = {}
@@ -143,7 +152,7 @@ class Stream:
         if not wanted:
             self.counters.drop(counters.NOBODY_LISTENS)
             return None
-        rgb = image_to_rgb(waiting.msg)
+        rgb = self._decoded(waiting.msg, pipeline.config.image_bits)
         size_hw = (rgb.shape[0], rgb.shape[1])
         view = self.calibration.view(pipeline.config, size_hw)
         self.uncalibrated = view is None
@@ -157,13 +166,36 @@ class Stream:
         header = waiting.msg.header
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
         mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
-        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount)
+        bend = self.anchors.bend_for(pipeline.config, header.frame_id, stamp_ns)
+        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount, bend)
         self._tell_strange_lens(frame.prediction, pipeline)
+        self._publish_scale()
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
         result = Result(prediction, frame.rgb, header, pipeline.config, self._clouds)
         for output in wanted:
             self.publishers[output.topic].publish(output.build(result))
         return self._count_published(waiting, frame.timings_ms['engine'])
+
+    def _decoded(self, msg: Any, image_bits: int) -> np.ndarray:
+        """Return the picture of a message, with the bits of the camera held from the ones before;
+        say what was found."""
+        if image_bits != self._image_bits:
+            self._image_bits, self._bits = image_bits, SampleBits(image_bits)
+        before = self._bits.bits
+        rgb = image_to_rgb(msg, self._bits)
+        if self._bits.bits != before:
+            self._voice.warn_once(
+                f'bits {self.image_topic} {self._bits.bits}',
+                f'{self.image_topic} uses {self._bits.bits} of 16 bits, by the largest value so '
+                'far: brightness is scaled by that. Set image_bits if the camera has another '
+                'number.',
+            )
+        return rgb
+
+    def _publish_scale(self) -> None:
+        factor = self.anchors.factor
+        if factor is not None and self.scale is not None and self.scale.get_subscription_count():
+            self.scale.publish(number(factor))
 
     def subscribers(self) -> dict[str, int]:
         """Return the number of subscriptions of each output topic."""

@@ -251,6 +251,56 @@ def test_ctrl_c_saves_the_frame_in_hand_and_the_same_command_goes_on(
     assert 'Going on after 4 of 9 images' in capsys.readouterr().out
 
 
+def lift(count: int) -> list:
+    """Return a drive whose camera, 1.5 m over base_link, rises by 0.1 m with each image."""
+    messages = [('/tf_static', bags.START_NS, m) for m in bags.tf_static()]
+    for k in range(count):
+        now = bags.START_NS + 100 * k * bags.MS
+        pose = bags.transform('base_footprint', 'base_link', (0, 0, 0.1 * k), (0, 0, 0, 1))
+        pose.header.stamp.sec, pose.header.stamp.nanosec = divmod(now, 10**9)
+        tf = bags.make('tf2_msgs/TFMessage', transforms=[pose])
+        messages.append(('/tf', now - bags.MS, tf))
+        messages.append(('/cam/camera_info', now, bags.camera_info()))
+        messages.append((IMAGE, now, bags.image(now, bags.picture(0), 'rgb8')))
+    return messages
+
+
+def test_recorded_transforms_say_where_the_camera_is_also_after_an_interruption(
+    tmp_path, monkeypatch
+):
+    from lightdepth_ros.cli import bag_show as cli_bag_show
+
+    make_tiny_model(tmp_path, 'L', student='plain', ground=True)
+    source = bags.write(tmp_path / 'in', lift(8))
+    flags = ('--mount', 'tf', '--outputs', 'depth/image')
+    assert run(tmp_path, source, tmp_path / 'whole', *flags) == 0
+    found = [float(depth_m[0, 0]) for depth_m in depths(tmp_path / 'whole')]
+    np.testing.assert_allclose(np.array(found) / found[0], 1 + np.arange(8) / 15, rtol=1e-5)
+    by_hand = ('--camera-height-m', '1.5', '--outputs', 'depth/image')
+    assert run(tmp_path, source, tmp_path / 'hand', *by_hand) == 0
+    np.testing.assert_array_equal(depths(tmp_path / 'hand')[7], depths(tmp_path / 'whole')[0])
+
+    real = cli_bag_show.Show.step
+    monkeypatch.setattr(cli_bag_show.Show, 'step', lambda self: real(self) and self.images < 4)
+    assert run(tmp_path, source, tmp_path / 'cut', *flags) == 130
+    monkeypatch.setattr(cli_bag_show.Show, 'step', real)
+    assert run(tmp_path, source, tmp_path / 'cut', *flags) == 0
+    assert contents(tmp_path / 'cut') == contents(tmp_path / 'whole')
+
+
+def test_a_recording_without_transforms_says_so_and_goes_on(tmp_path, capsys, monkeypatch):
+    from lightdepth_ros.stream import mounting
+
+    monkeypatch.setattr(mounting, 'GRACE_S', 0.0)
+    make_tiny_model(tmp_path, 'L', student='plain', ground=True)
+    messages = [m for m in lift(3) if not m[0].startswith('/tf')]
+    source = bags.write(tmp_path / 'in', messages)
+    flags = ('--mount', 'tf', '--outputs', 'depth/image')
+    assert run(tmp_path, source, tmp_path / 'out', *flags) == 0
+    said = ' '.join(capsys.readouterr().out.split())
+    assert 'Record /tf and /tf_static too, or set camera_height_m' in said
+
+
 def test_another_job_in_the_same_place_is_refused_with_what_differs(
     model, tmp_path, monkeypatch, capsys
 ):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lightdepth_ros import files
 from lightdepth_ros.engines import cache as engine_cache
 from lightdepth_ros.engines.cache import (
     EngineKey,
@@ -20,7 +21,6 @@ from lightdepth_ros.engines.cache import (
     entries,
     get_or_build,
     prune,
-    write_atomically,
 )
 from lightdepth_ros.errors import EngineError
 
@@ -287,11 +287,24 @@ def test_list_of_a_cache_that_does_not_exist_is_empty(tmp_path):
     assert entries(tmp_path / 'nothing') == []
 
 
-def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / 'file'
-    write_atomically(path, b'old')
-    monkeypatch.setattr(engine_cache.os, 'fsync', full_disk)
-    with pytest.raises(OSError, match='No space'):
-        write_atomically(path, b'new')
-    assert path.read_bytes() == b'old'
-    assert [p.name for p in tmp_path.iterdir()] == ['file']
+def test_engine_is_on_the_disk_before_the_old_file_goes(tmp_path, monkeypatch):
+    get_or_build(KEY, lambda: b'old', print, tmp_path)
+    path = tmp_path / KEY.file_name()
+    old = path.read_bytes()
+    path.write_bytes(b'damaged')
+    monkeypatch.setattr(files.os, 'fsync', full_disk)
+    reports = []
+    assert get_or_build(KEY, lambda: b'new', reports.append, tmp_path) == b'new'
+    assert 'No space' in reports[-1]
+    assert path.read_bytes() == b'damaged'
+    assert old != b'damaged'
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, 'build.lock'}
+
+
+def test_cached_engine_has_the_permissions_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        get_or_build(KEY, lambda: b'engine', print, tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / KEY.file_name()).stat().st_mode & 0o777 == 0o640

@@ -10,7 +10,8 @@ pytest.importorskip('rclpy', reason='no ROS 2: see requirements/ros.txt')
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_msgs.msg import String
 
-from lightdepth_ros.node import topics
+from lightdepth_ros.node import rclpy_workarounds, topics
+from lightdepth_ros.node.rclpy_workarounds import Seldom
 from lightdepth_ros.stream.outputs import OUTPUTS
 from lightdepth_ros.stream.voice import Voice
 
@@ -62,7 +63,7 @@ def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
     if topics.vision_msgs is None:
         monkeypatch.setattr(topics, 'vision_msgs', SimpleNamespace(LabelInfo=FakeLabelInfo))
     node = FakeNode()
-    topics.open_label_info(node, camera, VOICE, topics.Seldom())
+    topics.open_label_info(node, camera, VOICE, Seldom())
     [(message_type, topic, qos)] = node.opened
     assert message_type is topics.vision_msgs.LabelInfo
     assert topic == f'{prefix}semantic/label_info'
@@ -73,7 +74,7 @@ def test_label_names_are_latched_label_info_where_vision_msgs_is_installed(
 def test_label_names_are_a_latched_string_where_it_is_not(monkeypatch):
     monkeypatch.setattr(topics, 'vision_msgs', None)
     node = FakeNode()
-    topics.open_label_info(node, '', VOICE, topics.Seldom())
+    topics.open_label_info(node, '', VOICE, Seldom())
     [(message_type, _, qos)] = node.opened
     assert message_type is String
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -96,14 +97,22 @@ def test_missing_bondpy_is_told_with_the_remedy(monkeypatch):
 
 def test_seldom_callbacks_execute_for_a_moment_after_each_opening(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(topics.time, 'monotonic', lambda: clock[0])
-    seldom, event = topics.Seldom(), FakeNode()
+    monkeypatch.setattr(rclpy_workarounds.time, 'monotonic', lambda: clock[0])
+    seldom, event = Seldom(), FakeNode()
     seldom.add_entity(event)
     assert not seldom.can_execute(event)
     for _ in range(2):
         seldom.open()
         assert seldom.can_execute(event)
-        clock[0] += topics.SELDOM_S / 2
+        clock[0] += rclpy_workarounds.SELDOM_S / 2
         assert seldom.can_execute(event)
-        clock[0] += topics.SELDOM_S
+        clock[0] += rclpy_workarounds.SELDOM_S
         assert not seldom.can_execute(event)
+
+
+def test_a_shutdown_that_comes_between_rclpys_question_and_its_act_is_no_error(monkeypatch):
+    def too_late() -> None:
+        raise rclpy_workarounds.RCL_ERRORS[0]('rcl_shutdown already called')
+
+    monkeypatch.setattr(rclpy_workarounds.rclpy, 'try_shutdown', too_late)
+    rclpy_workarounds.shut_down()

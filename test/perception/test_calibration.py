@@ -6,8 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.perception.calibration import describe, kind_of_topic, view_of
+from lightdepth_ros.perception.calibration import (
+    Calibration,
+    base_topic,
+    describe,
+    info_beside,
+    kind_of_topic,
+    view_of,
+)
 from lightdepth_ros.perception.lens import Lens
 
 K = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
@@ -117,10 +125,60 @@ def test_rectified_image_without_p_is_refused_with_the_remedy():
     [
         ('/camera/image_raw', 'auto', 'raw'),
         ('/camera/image_rect_color', 'auto', 'rectified'),
+        ('/camera/image_rect/compressed', 'auto', 'rectified'),
+        ('/camera/image_rect_color/ffmpeg', 'auto', 'rectified'),
+        ('/camera/image_raw/compressed', 'auto', 'raw'),
+        ('/zed/rgb/color/rect/image', 'auto', 'rectified'),
+        ('/zed/rgb/color/rect/image/compressed', 'auto', 'rectified'),
+        ('/left/rectified', 'auto', 'rectified'),
+        ('/left/imageRect', 'auto', 'rectified'),
+        ('image_rect', 'auto', 'rectified'),
         ('/rectory/image', 'auto', 'raw'),
+        ('/camera/image_corrected', 'auto', 'raw'),
+        ('/camera/direct', 'auto', 'raw'),
         ('/camera/image_rect', 'raw', 'raw'),
         ('/camera/image_raw', 'rectified', 'rectified'),
     ],
 )
 def test_kind_of_image_follows_the_parameter_and_then_the_topic_name(topic, image_kind, kind):
     assert kind_of_topic(topic, image_kind) == kind
+
+
+@pytest.mark.parametrize(
+    ('topic', 'base', 'info'),
+    [
+        ('/cam/image_raw', '/cam/image_raw', '/cam/camera_info'),
+        ('/cam/image_raw/compressed', '/cam/image_raw', '/cam/camera_info'),
+        ('/cam/image_raw/ffmpeg', '/cam/image_raw', '/cam/camera_info'),
+        ('/image', '/image', '/camera_info'),
+    ],
+)
+def test_a_transport_belongs_to_the_topic_of_the_raw_image(topic, base, info):
+    assert base_topic(topic) == base
+    assert info_beside(topic) == info
+
+
+@pytest.mark.parametrize('suffix', ['', '/compressed', '/ffmpeg'])
+def test_a_rectified_image_is_not_undistorted_again_whatever_carries_it(suffix):
+    calibration = Calibration(f'/cam/image_rect{suffix}', '/cam/camera_info')
+    calibration.update(info(d=[-0.3, 0.1, 0.0, 0.0, 0.0]))
+    view = calibration.view(NodeConfig(), (480, 640))
+    assert isinstance(view, Camera)
+    assert view.fx == info().p[0]
+
+
+@pytest.mark.parametrize(
+    ('name', 'model', 'd'),
+    [
+        ('modified_brown_conrady', 'modified_brown_conrady', [0.1, 0.02, 0.001, 0.002, 0.03]),
+        ('inverse_brown_conrady', 'modified_brown_conrady', [0.1, 0.02, 0.001, 0.002, 0.03]),
+        ('Brown_Conrady', 'plumb_bob', [0.1, 0.02, 0.001, 0.002, 0.03]),
+        ('fisheye', 'equidistant', [0.1, 0.02, 0.001, 0.002]),
+        ('kannala_brandt4', 'equidistant', [0.1, 0.02, 0.001, 0.002, 0.0]),
+    ],
+)
+def test_models_are_known_by_the_names_that_drivers_use(name, model, d):
+    lens = view_of(info(distortion_model=name, d=d), 'raw')
+    assert isinstance(lens, Lens)
+    used = 4 if model == 'equidistant' else 5
+    assert (lens.model, lens.coefficients) == (model, tuple(d[:used]))

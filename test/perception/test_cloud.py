@@ -8,8 +8,9 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import BadCameraError
-from lightdepth_ros.perception.cloud import POINT, finite_points, packed_rgb, points, unpacked_rgb
+from lightdepth_ros.perception.cloud import points
 from lightdepth_ros.perception.prediction import Prediction
+from lightdepth_ros.point import POINT, finite_points, packed_rgb, unpacked_rgb
 
 CAMERA = Camera(24, 16, 30.0, 31.0, 11.0, 8.0)
 RNG = np.random.default_rng(0)

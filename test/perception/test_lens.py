@@ -30,6 +30,30 @@ def raw_pixels(lens: Lens, target: Camera) -> np.ndarray:
     return np.stack([x * lens.camera.fx + lens.camera.cx, y * lens.camera.fy + lens.camera.cy], -1)
 
 
+def test_the_tangential_part_of_the_modified_model_acts_on_the_radially_bent_ray():
+    k1, k2, p1, p2, k3 = (0.11, -0.04, 0.003, -0.002, 0.01)
+    x, y = 0.4, -0.3
+    r2 = x * x + y * y
+    radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    bent_x, bent_y = x * radial, y * radial
+    lens = Lens(CAMERA, 'modified_brown_conrady', (k1, k2, p1, p2, k3))
+    found_x, found_y = lens.distort(np.array([x]), np.array([y]))
+    assert found_x[0] == pytest.approx(
+        bent_x + 2 * p1 * bent_x * bent_y + p2 * (r2 + 2 * bent_x**2), abs=1e-12
+    )
+    assert found_y[0] == pytest.approx(
+        bent_y + 2 * p2 * bent_x * bent_y + p1 * (r2 + 2 * bent_y**2), abs=1e-12
+    )
+    plain = Lens(CAMERA, 'plumb_bob', lens.coefficients).distort(np.array([x]), np.array([y]))
+    assert abs(plain[0][0] - found_x[0]) > 1e-5
+    without = (k1, k2, 0.0, 0.0, k3)
+    same = [
+        Lens(CAMERA, model, without).distort(np.array([x]), np.array([y]))
+        for model in ('plumb_bob', 'modified_brown_conrady')
+    ]
+    np.testing.assert_allclose(same[0], same[1], rtol=1e-12)
+
+
 @pytest.mark.parametrize('lens', LENSES, ids=lambda lens: lens.model)
 def test_distortion_agrees_with_opencv(lens):
     target = plan((480, 640), (320, 480), 'crop', 32).camera(CAMERA)

@@ -9,11 +9,13 @@ import bags
 import cv2
 import numpy as np
 import pytest
-from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model
+from tiny_model import CANONICAL_FOCAL_PX, DEPTH_PER_RED_M, make_tiny_model, tiny_outputs
 
 from lightdepth_ros import cli
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.ground import fit_ground
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.scale.bag import projected, sampled
@@ -214,6 +216,35 @@ def test_taped_distances_give_the_factor_and_a_file_for_the_node(model, tmp_path
     shown = capsys.readouterr().out
     assert '-1.9' in shown or '-2.0' in shown  # the second tape, 2 % longer than the fit
     assert 'yard.png' in shown
+
+
+def test_mount_that_the_network_was_told_goes_into_the_file(tmp_path, capsys):
+    make_tiny_model(tmp_path, student='plain', ground=True)
+    picture = yard(tmp_path, [(0, 100)])
+    camera = Camera(480, 320, FOCAL, FOCAL, 239.5, 159.5)
+    image = np.full((1, 320, 480, 3), 100, np.uint8)
+    for mount in (None, Mount(0.825, 5.0)):
+        cells = ground_map(camera, mount, (320, 480))
+        depth_m = tiny_outputs(image, 2, cells)['depth'][0, 0, 0] * FOCAL / CANONICAL_FOCAL_PX
+        words = []
+        if mount is not None:
+            depth_m *= 0.5
+            words = ['--camera-height-m', '0.825', '--camera-pitch-deg', '5']
+        at = f'240,160={1.25 * depth_m}'
+        code = tape(tmp_path, tmp_path, picture, '--fx', FOCAL, '--along-axis', '--at', at, *words)
+        assert code == 0
+        assert scale_in(tmp_path / 'scale.yaml') == pytest.approx(1.25, rel=0.003)
+        config = NodeConfig(**read_settings(tmp_path / 'scale.yaml'))
+        assert config.fixed_mount == mount
+        said = ' '.join(capsys.readouterr().out.split())
+        assert ('was not told where the camera stands' in said) == (mount is None)
+
+
+def test_mount_tf_is_refused_because_nothing_follows_it_here(model, tmp_path, capsys):
+    (tmp_path / 'tf.yaml').write_text('/**:\n  ros__parameters:\n    mount: tf\n')
+    words = ('--fx', FOCAL, '--at', '240,160=5', '--params-file', tmp_path / 'tf.yaml')
+    assert tape(model, tmp_path, yard(tmp_path), *words) == 1
+    assert 'mount is tf, which is not followed here' in capsys.readouterr().err
 
 
 def test_region_csv_and_distance_along_the_axis(model, tmp_path, capsys):

@@ -13,6 +13,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,12 +26,11 @@ pytest.importorskip('sensor_msgs', reason='needs the ROS 2 message packages')
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import make_tiny_model
 
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.config import FITS, NodeConfig
 from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError
 from lightdepth_ros.perception.calibration import KINDS, describe, view_of
 from lightdepth_ros.perception.loading import perception_of
-from lightdepth_ros.perception.placement import FITS
 from lightdepth_ros.stream import counters, messages
 from lightdepth_ros.stream.encodings import ENCODINGS, MAX_PIXELS, MAX_SIDE_PX
 from lightdepth_ros.stream.outputs import OUTPUTS
@@ -182,7 +182,7 @@ def test_huge_headers_are_refused_where_no_memory_could_be_had():
     code = 'import test_fuzz_messages as t; t.refuse_all_in_little_memory()'
     done = subprocess.run(
         [sys.executable, '-c', code],
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "test"}'},
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "test"}:{Path(__file__).parent}'},
         capture_output=True,
         text=True,
         check=False,

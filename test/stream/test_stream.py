@@ -380,6 +380,7 @@ CHANGES = {
     'max_range_m': 20.0,
     'min_confidence': 0.5,
     'temporal_filter': 0.5,
+    'point_filter': 0.0,
     'classes_ground': ('',),
     'classes_ignore': ('person',),
     'image_kind': 'rectified',
@@ -392,9 +393,15 @@ CHANGES_MOUNTED = {
     'camera_roll_deg': 5.0,
     'mount': 'tf',
     'ground_frame': 'cellar',
+    'obstacle_min_height_m': 0.0,
 }
-ELSEWHERE = {'output_resolution', 'max_latency_ms', 'image_reliability'}
-"""The first two choose the model: test_pipeline.py. The last one: test_inputs_ros.py."""
+ELSEWHERE = {
+    *('output_resolution', 'max_latency_ms', 'image_reliability', 'image_bits'),
+    *('anchor', 'anchor_max_age_s', 'odom_frame'),
+}
+"""The first two choose the model: test_pipeline.py. image_reliability: test_inputs_ros.py.
+image_bits: the test of 12 bits below. The others need messages of range sensors:
+test_anchors.py."""
 
 
 def everything_published(world: World, calibrated: bool, **changes) -> list:
@@ -470,6 +477,24 @@ def test_no_live_setting_goes_without_such_a_test():
     live = {setting.name for setting in settings() if not setting.fixed}
     tested = CHANGES.keys() | CHANGES_UNCALIBRATED.keys() | CHANGES_MOUNTED.keys()
     assert live == tested | ELSEWHERE
+
+
+def test_twelve_bits_of_sixteen_are_found_held_told_and_can_be_set(world):
+    world.listen('rgb/image')
+
+    def brightness(level: int) -> int:
+        words = np.full((320, 480), level << 4, '<u2')
+        msg = Image(header=HEADER, height=320, width=480, encoding='mono16', step=960)
+        msg.data.frombytes(words.tobytes())
+        world.feed(msg)
+        return int(messages.image_to_rgb(world.sent('rgb/image'))[80, 120, 0])
+
+    assert [brightness(200), brightness(20)] == [200, 20]
+    [warning] = [w for w in world.warnings if 'of 16 bits' in w]
+    assert warning.startswith('/image uses 12 of 16 bits')
+    assert 'Set image_bits' in warning
+    world.config = dataclasses.replace(world.config, image_bits=16)
+    assert brightness(200) == 200 >> 4
 
 
 def test_rate_limit_drops_and_counts(world):

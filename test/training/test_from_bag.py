@@ -2,6 +2,7 @@
 """A recording becomes a data set: a lidar point lands on its pixel with its depth."""
 
 import json
+from pathlib import Path
 
 import bags
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from lightdepth_ros.bag.recording import DamagedRecordingError, Recording
+from lightdepth_ros.mount import Mount
 from training import from_bag
 from training.bag import conversion
 from training.datasets.catalog import open_dataset
@@ -88,6 +90,49 @@ def test_pose_by_hand_replaces_tf_static(tmp_path, capsys):
     pose = (0, -0.5, -0.5, 0.5, -0.5, 0.5, 0.5)
     assert convert(bag, tmp_path / 'b', *LIDAR, '--lidar-to-camera', *pose) == 0
     assert samples(tmp_path / 'b')[0].depth_m[bags.PIXEL] == pytest.approx(10, abs=1 / 256)
+
+
+def heights(out: Path) -> list[Mount]:
+    return [s.pose for s in samples(out)]
+
+
+def test_height_by_hand_is_written_into_the_manifest(tmp_path):
+    bag = bags.write(tmp_path / 'bag', bags.drive(3))
+    assert convert(bag, tmp_path / 'none', *LIDAR) == 0
+    assert set(heights(tmp_path / 'none')) == {None}
+    flags = ('--camera-height-m', '0.4', '--camera-pitch-deg', '5')
+    assert convert(bag, tmp_path / 'out', *LIDAR, *flags) == 0
+    assert set(heights(tmp_path / 'out')) == {Mount(0.4, 5.0, 0.0)}
+
+
+def test_recorded_transforms_give_each_image_its_height(tmp_path):
+    messages = []
+    for k in range(3):  # the camera is 1.5 m over base_link
+        now = bags.START_NS + 100 * k * bags.MS
+        pose = bags.transform('base_footprint', 'base_link', (0, 0, 0.1 * k), (0, 0, 0, 1))
+        pose.header.stamp.sec, pose.header.stamp.nanosec = divmod(now, 10**9)
+        messages.append(('/tf', now, bags.make('tf2_msgs/TFMessage', transforms=[pose])))
+    whole = sorted([*messages, *bags.drive(4)], key=lambda m: m[1])
+    bag = bags.write(tmp_path / 'bag', whole)
+    assert convert(bag, tmp_path / 'out', *LIDAR, '--ground-frame', 'base_footprint') == 0
+    found = heights(tmp_path / 'out')
+    np.testing.assert_allclose([m.height_m for m in found], [1.5, 1.6, 1.7], atol=1e-4)
+    np.testing.assert_allclose([(m.pitch_deg, m.roll_deg) for m in found], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('flags', 'words'),
+    [
+        (('--ground-frame', 'moon'), '--ground-frame moon: no transforms lead'),
+        (('--camera-pitch-deg', '3'), 'need --camera-height-m'),
+        (('--camera-height-m', '50'), 'the camera height is 50.0 m'),
+        (('--camera-height-m', '1', '--ground-frame', 'base_link'), 'both say where'),
+    ],
+)
+def test_a_mount_that_cannot_be_is_refused(tmp_path, capsys, flags, words):
+    bag = bags.write(tmp_path / 'bag', bags.drive(3))
+    assert convert(bag, tmp_path / 'out', *LIDAR, *flags) == 1
+    assert words in capsys.readouterr().err
 
 
 def depth_drive(depth: np.ndarray, encoding: str, frame: str = 'camera_optical'):

@@ -14,13 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lightdepth_ros.bag import measurements
 from lightdepth_ros.bag.matching import NearestStamps, Pair
 from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.errors import BadImageError, DataError
 from lightdepth_ros.files import depth_png, png, write_files
+from lightdepth_ros.stream import measurements
+from lightdepth_ros.stream.encodings import SampleBits
+from lightdepth_ros.stream.messages import image_to_rgb
 from training.bag import geometry
 from training.bag.geometry import View
+from training.bag.mounting import Mounts
 from training.datasets.manifest import COLUMNS
 
 JPEG_QUALITY = 95
@@ -45,6 +48,8 @@ class Options:
     every: int
     image_format: str
     lidar_to_camera: tuple[float, ...]
+    mount: tuple[float, ...] = ()
+    ground_frame: str = ''
 
     @property
     def measurement_topic(self) -> str:
@@ -70,12 +75,16 @@ class Tally:
 class Converter:
     """Turns pairs into files; remembers what became of them."""
 
-    def __init__(self, options: Options, out: Path, view: View, pose: LidarPose) -> None:
+    def __init__(
+        self, options: Options, out: Path, view: View, pose: LidarPose, mounts: Mounts
+    ) -> None:
+        self.mounts = mounts
         self.options = options
         self.out = out
         self.view = view
         self.pose = pose
         self.tally = Tally()
+        self._bits = SampleBits()
         self.names: set[str] = set()
 
     def take(self, pair: Pair) -> None:
@@ -98,7 +107,7 @@ class Converter:
         if image.is_file() and (depth is None or depth.is_file()):
             self.tally.kept += 1
         else:
-            rgb = geometry.pinhole_rgb(geometry.image_rgb(pair.image.message), self.view)
+            rgb = geometry.pinhole_rgb(image_to_rgb(pair.image.message, self._bits), self.view)
             contents = {image: encoded(rgb, self.options.image_format)}
             if depth is not None:
                 contents[depth] = depth_png(self.depth_of(pair, rgb.shape[:2]))
@@ -108,7 +117,8 @@ class Converter:
             offset = pair.measurement.stamp_ns - pair.image.stamp_ns
             self.tally.offsets_ms.append(offset / 1e6)
         self.names.add(name)
-        self.tally.rows.append(self.row(name, image, depth))
+        cells = self.mounts.cells(pair.image.message, pair.image.stamp_ns)
+        self.tally.rows.append(self.row(name, image, depth) | cells)
 
     def depth_of(self, pair: Pair, hw: tuple[int, int]) -> np.ndarray:
         """Return (H, W) float32 metres, 0 = no value, of the pair's cloud or depth image."""
@@ -156,12 +166,20 @@ def check_registered(topic: str, image_frame: str, depth_frame: str) -> None:
         )
 
 
-def pairs(recording: Recording, options: Options, step: Callable[[], None]) -> Iterator[Pair]:
-    """Yield each `every`-th image with its nearest measurement; `step` is called per message."""
+def pairs(
+    recording: Recording, options: Options, mounts: Mounts, step: Callable[[], None]
+) -> Iterator[Pair]:
+    """Yield each `every`-th image with its nearest measurement; `step` is called per message.
+
+    mounts: hears what was recorded before each pair.
+    """
     matcher = NearestStamps(round(options.tolerance_s * 1e9))
     topics = [t for t in (options.image_topic, options.measurement_topic) if t]
     seen = 0
-    for recorded in recording.messages(topics):
+    for recorded in recording.messages([*topics, *mounts.topics]):
+        if recorded.topic in mounts.topics:
+            mounts.take(recorded.message)
+            continue
         step()
         if recorded.topic != options.image_topic:
             yield from matcher.add_measurement(recorded)

@@ -13,7 +13,6 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from lightdepth_ros.perception.calibration import view_of
 from lightdepth_ros.perception.lens import Lens, lens_map
-from lightdepth_ros.stream.encodings import compressed_to_rgb, raw_to_rgb
 from training.datasets.lidar import sparse_depth
 
 
@@ -48,14 +47,6 @@ def view_from(info: Any, kind: str) -> View:
         return View(view.camera, view)
     shift = float(info.p[3]) / max(1, int(info.binning_x)) if kind == 'rectified' else 0.0
     return View(view, None, shift)
-
-
-def image_rgb(message: Any) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB of an Image or CompressedImage. Raises BadImageError."""
-    if hasattr(message, 'format'):
-        return compressed_to_rgb(message.format, message.data)
-    m = message
-    return raw_to_rgb(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
 
 
 def pinhole_rgb(rgb: np.ndarray, view: View) -> np.ndarray:

@@ -22,8 +22,10 @@ Example = dict[str, np.ndarray | bool]
 SKY_CANONICAL_M = 320.0
 """What sky is learnt as: 50 m from a camera 0.5 m high at a focal length of 300 px. Nothing is
 learnt as farther than that. (The paper sets sky to 80 m.)"""
+UPRIGHT_GAIN = np.float32(1.5)
+"""The ground makes up most of a picture and is told by its row; what stands on it is not."""
 NEAR_CANONICAL_M, NEAR_GAIN = 6.0, np.float32(2.5)
-"""Nearer than this a robot must know depth well, and few pixels show it."""
+"""What stands nearer than this a robot must know well, and few pixels show it."""
 THING_PX = 4000.0
 THING_GAIN = 4.0
 """A thing of fewer pixels than THING_PX counts more, by the square root, up to THING_GAIN."""
@@ -33,6 +35,7 @@ CLEARLY = 0.6
 """A class is clearly the likelier of two with this share of their chance."""
 PERSON = NAV7_ID['person']
 THINGS = [NAV7_ID[name] for name in ('person', 'vehicle', 'roadside_object')]
+FLAT = [NAV7_ID[name] for name in ('drivable', 'non_drivable_ground')]
 TWO_WHEELS = [CLASS_ID[name] for name in ('motorcycle', 'bicycle')]
 
 
@@ -163,7 +166,7 @@ def finish(example: Example, config: TrainConfig) -> None:
 
     In place, when everything has been put into the picture. 'factor' (h, w) float32, the camera's
     height over the canonical one (1 = not told), is taken out of the example. Then nothing is
-    farther than the sky, and things of few pixels and near ones count more (`emphasis`).
+    farther than the sky, and what stands counts more than the ground (`emphasis`).
     """
     depth, factor = np.asarray(example['depth']), np.asarray(example.pop('factor'))
     sky = depth >= SKY_CANONICAL_M
@@ -179,12 +182,15 @@ def emphasis(label: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Return (h, w) float32, 1 or more: how much each pixel's depth counts.
 
     label (h, w) uint8 train ids; depth (h, w) canonical metres. An image's loss is a mean over
-    its pixels; without this a wall decides it, and a post in front of it does not show.
+    its pixels; without this the road and a wall decide it, and a post does not show.
     """
-    things = np.isin(nav7_table()[label], THINGS).astype(np.uint8)
+    group = nav7_table()[label]
+    things = np.isin(group, THINGS).astype(np.uint8)
     count, component = cv2.connectedComponents(things, connectivity=4)
     area = np.bincount(component.ravel(), minlength=count)
     gain = np.clip(np.sqrt(THING_PX / np.maximum(area, 1)), 1, THING_GAIN).astype(np.float32)
     gain[0] = 1
-    near = (depth > 0) & (depth < NEAR_CANONICAL_M)
-    return np.maximum(gain[component], np.where(near, NEAR_GAIN, np.float32(1)))
+    upright = ~np.isin(group, FLAT)
+    near = upright & (depth > 0) & (depth < NEAR_CANONICAL_M)
+    least = np.where(near, NEAR_GAIN, np.where(upright, UPRIGHT_GAIN, np.float32(1)))
+    return np.maximum(gain[component], least)

@@ -15,6 +15,7 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.mount import Mount
 from training.datasets.files import read_rgb, read_soft_label
 from training.datasets.sample import Dataset, RoughMount, Sample
 
@@ -35,7 +36,7 @@ class Frame:
     mount       how the camera is mounted, or None.
     resize_hw   bring an uncalibrated, squeezed image to this size, so that pixels are square.
     soft_label  file of the Sample field of that name, or None.
-    height_m    the Sample field of that name, or None.
+    height_m, pose                      the Sample fields of these names, or None.
     place       where it was recorded (a drive, a street, a scene), for splits by place; '' =
                 not known.
     """
@@ -54,6 +55,7 @@ class Frame:
     resize_hw: tuple[int, int] | None = None
     soft_label: Path | None = None
     height_m: float | None = None
+    pose: Mount | None = None
     place: str = ''
 
 
@@ -120,6 +122,7 @@ def read_frame(frame: Frame) -> Sample:
         mount=frame.mount,
         soft_label=read_soft_label(frame.soft_label) if frame.soft_label else None,
         height_m=frame.height_m,
+        pose=frame.pose,
     )
     return resized(sample, frame.resize_hw) if frame.resize_hw else sample
 

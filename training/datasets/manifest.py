@@ -18,6 +18,8 @@ relative to the CSV file's folder; an empty cell means "none".
 | right, baseline_m | right-hand image of a rectified pair, and metres between the cameras |
 | soft_label | 8-bit PNG of three channels, any size: see Sample.soft_label |
 | camera_height_m | height of the camera over the ground in metres, where it is known |
+| camera_pitch_deg | how far it looks down; with height and roll it is the camera's exact pose |
+| camera_roll_deg | how far its right side is tilted down |
 | place | where the frame was recorded (a street; else the column drive): for splits by place |
 | source | where the file came from; for people |
 """
@@ -32,13 +34,15 @@ from pathlib import Path
 import numpy as np
 
 from lightdepth_ros.camera import Camera
-from lightdepth_ros.errors import BadCameraError, DataError
+from lightdepth_ros.errors import BadCameraError, ConfigError, DataError
+from lightdepth_ros.mount import Mount
 from training.datasets import files
 from training.datasets.frames import Frame, Frames, Reader
 
 COLUMNS = (
     'id', 'split', 'image', 'depth', 'teacher_depth', 'label', 'nav7', 'right', 'w', 'h',
-    'fx', 'fy', 'cx', 'cy', 'baseline_m', 'soft_label', 'camera_height_m', 'place', 'source',
+    'fx', 'fy', 'cx', 'cy', 'baseline_m', 'soft_label', 'camera_height_m', 'camera_pitch_deg',
+    'camera_roll_deg', 'place', 'source',
 )  # fmt: skip
 INTRINSICS = ('fx', 'fy', 'cx', 'cy')
 HIGHEST_CAMERA_M = 50.0
@@ -104,6 +108,7 @@ def row_to_frame(row: dict[str, str], path: Path, number: int) -> Frame:
         baseline_m=number_or_none(row, 'baseline_m', where),
         soft_label=folder / row['soft_label'] if row.get('soft_label') else None,
         height_m=row_height(row, where),
+        pose=row_pose(row, where),
         place=row.get('place') or row.get('drive', ''),
     )
 
@@ -130,6 +135,18 @@ def row_height(row: dict[str, str], where: str) -> float | None:
             f'0 and below {HIGHEST_CAMERA_M:g}'
         )
     return height
+
+
+def row_pose(row: dict[str, str], where: str) -> Mount | None:
+    """Return the pose of the camera over the ground, or None where a cell of it is empty."""
+    names = 'camera_height_m', 'camera_pitch_deg', 'camera_roll_deg'
+    values = [number_or_none(row, name, where) for name in names]
+    if any(value is None for value in values):
+        return None
+    try:
+        return Mount(*(value for value in values if value is not None))
+    except ConfigError as error:
+        raise DataError(f'{where}: {error}') from error
 
 
 def row_size(row: dict[str, str], where: str) -> tuple[int, int] | None:

@@ -103,9 +103,10 @@ def test_twins_see_the_same_pixels_and_their_own_ground():
     np.testing.assert_allclose(second['ground'][2], own[2], atol=0.02)
 
 
-def test_small_and_near_things_count_more_and_sky_stays_the_sky():
+def test_small_and_near_things_count_more_than_the_ground_and_sky_stays_the_sky():
     label = np.full((64, 64), CLASS_ID['building'], np.uint8)
     label[20:40, 30:33] = CLASS_ID['pole']
+    label[56:] = CLASS_ID['road']
     label[:8] = SKY
     depth = np.full((64, 64), 40.0, np.float32)
     depth[50:] = 3.0
@@ -117,7 +118,9 @@ def test_small_and_near_things_count_more_and_sky_stays_the_sky():
     truth.finish(example, TrainConfig(standing=1.0))
     weight = example['weight']
     assert weight[30, 32] == pytest.approx(4.0)
-    assert weight[60, 5] == pytest.approx(2.5)
+    assert weight[52, 5] == pytest.approx(2.5)
+    assert weight[60, 5] == pytest.approx(1.0)
+    assert weight[30, 5] == pytest.approx(1.5)
     assert (weight[:8] == 1).all()
     assert example['depth'][30, 5] == truth.SKY_CANONICAL_M  # 400 m of the canonical camera
     assert example['depth'][60, 5] == pytest.approx(30.0)

@@ -6,6 +6,7 @@ import pytest
 import trees
 
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.mount import Mount
 from training.datasets.catalog import open_dataset
 
 HW = (6, 10)
@@ -55,6 +56,15 @@ def test_every_column_reaches_its_field(folder):
     assert open_dataset('manifest', folder).frames[0].place == 'yard'
 
 
+def test_height_with_both_angles_is_a_pose_and_alone_is_not(folder):
+    head = 'image,camera_height_m,camera_pitch_deg,camera_roll_deg'
+    write(folder, head, 'a.png,0.4,5,-1', 'b.jpg,0.4,,')
+    exact, rough = open_dataset('manifest', folder)
+    assert exact.pose == Mount(0.4, 5.0, -1.0)
+    assert rough.pose is None
+    assert exact.height_m == rough.height_m == 0.4
+
+
 def test_half_size_teacher_depth_fills_its_four_pixels_unblended(folder):
     write(folder, *FULL)
     teacher = open_dataset('manifest', folder)[0].teacher_depth_m
@@ -93,6 +103,10 @@ def test_splits_and_joined_sources(folder):
         (['image,fx,fy,cx,cy', 'a.png,0,0,0,0'], r'row 1: focal length fx=0'),
         (['image,split'], r'no row of split None'),
         (['image,camera_height_m', 'a.png,-1'], r'camera_height_m is -1; metres over the ground'),
+        (
+            ['image,camera_height_m,camera_pitch_deg,camera_roll_deg', 'a.png,1,90,0'],
+            r'row 1: the camera pitch is 90.0 degrees',
+        ),
         (['image,camera_height_m', 'a.png,low'], r"camera_height_m is 'low', not a number"),
     ],
 )

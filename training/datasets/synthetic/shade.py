@@ -14,6 +14,7 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import SKY
 from training.datasets.synthetic import raster, textures
+from training.datasets.synthetic.atlas import LEVELS, atlas
 from training.datasets.synthetic.light import Light
 from training.datasets.synthetic.mesh import Colour, Mesh, taken
 from training.datasets.synthetic.road import Road
@@ -116,19 +117,19 @@ def triangle_light(mesh: Mesh, light: Light) -> np.ndarray:
 
 def texels(surface: Surface, tile: np.ndarray, jitter: np.ndarray) -> list[np.ndarray]:
     """Return texel planes R, G, B, A, (H, W) uint8; jitter in -0.5..0.5 replaces interpolation."""
-    atlas = textures.atlas()
+    table = atlas()
     density = (textures.SIZE / textures.TILE_M).astype(np.float32).take(surface.mesh.tile)
     density = density.take(surface.row)
     # The exponent bits of a float are the floor of its base-2 logarithm.
     rate = surface.footprint * density * (0.7 + 0.35 * jitter)
-    level = np.clip((np.maximum(rate, 1e-6).view(np.int32) >> 23) - 127, 0, textures.LEVELS - 1)
-    shrink = density * np.float32(0.5) ** np.arange(textures.LEVELS, dtype=np.float32).take(level)
-    size = (textures.SIZE >> np.arange(textures.LEVELS, dtype=np.int32)).take(level)
+    level = np.clip((np.maximum(rate, 1e-6).view(np.int32) >> 23) - 127, 0, LEVELS - 1)
+    shrink = density * np.float32(0.5) ** np.arange(LEVELS, dtype=np.float32).take(level)
+    size = (textures.SIZE >> np.arange(LEVELS, dtype=np.int32)).take(level)
     col = np.floor(surface.s * shrink + jitter).astype(np.int32) & (size - 1)
     up = np.floor(-surface.t * shrink - jitter).astype(np.int32) & (size - 1)
-    start = atlas.base.ravel().take(tile.astype(np.int32) * textures.LEVELS + level)
+    start = table.base.ravel().take(tile.astype(np.int32) * LEVELS + level)
     index = start + up * size + col
-    return cv2.split(atlas.texels.take(index).view(np.uint8).reshape(*tile.shape, 4))
+    return cv2.split(table.texels.take(index).view(np.uint8).reshape(*tile.shape, 4))
 
 
 def coloured(surface: Surface, light: Light, jitter: np.ndarray) -> np.ndarray:

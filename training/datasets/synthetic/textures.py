@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Surface textures made of periodic noise, packed with their mip levels in one flat table.
+"""Surface textures made of periodic noise; atlas.py packs them.
 
 A texel is RGBA: the display colour relative to the triangle's tint, and how far the tint counts
 (alpha 1 = colour is texel x tint, 0 = the texel alone: window panes in a painted wall).
@@ -7,15 +7,9 @@ A texel is RGBA: the display colour relative to the triangle's tint, and how far
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
-
-import cv2
 import numpy as np
 
 SIZE = 256
-LEVELS = 7
-"""Mip levels of 256, 128 ... 4 texels."""
 
 (PLAIN, ASPHALT, PAVING, GRASS, DIRT, LEAVES, BARK, BRICK, PLASTER, ROOF, CLOTH, MESHED) = range(
     12
@@ -37,13 +31,6 @@ TILE_M[list(GLASS)] = 14.0
 TILE_M[SHOP] = 9.0
 TILE_M[[TILES, PLANKS, CARTON, GOODS, POSTER, GRILLE]] = 2.4, 1.6, 2.0, 2.4, 3.2, 1.0
 TILE_M[[PANELS, TERRAZZO, SHEET, HAZARD, GRAVEL, COBBLES]] = 2.4, 0.8, 2.0, 1.0, 1.2, 1.6
-
-
-class Atlas(NamedTuple):
-    """texels (n,) uint32 packed RGBA; base (COUNT, LEVELS) int32: first texel of each level."""
-
-    texels: np.ndarray
-    base: np.ndarray
 
 
 def noise(rng: np.random.Generator, slope: float, stretch: float = 1.0) -> np.ndarray:
@@ -185,33 +172,3 @@ def shop_front(rng: np.random.Generator) -> np.ndarray:
         tile[176:254, x + 44 : x + 60] = pane(rng, (78, 16))
     tile[:140] = facade(rng)[:140]
     return tile
-
-
-def pack(tiles: list[np.ndarray]) -> Atlas:
-    """Return the atlas of (SIZE, SIZE, 4) float tiles in 0..1.6 (colour) and 0..1 (alpha)."""
-    base = np.zeros((len(tiles), LEVELS), np.int32)
-    parts, at = [], 0
-    for i, tile in enumerate(tiles):
-        for level in range(LEVELS):
-            size = SIZE >> level
-            small = cv2.resize(tile, (size, size), interpolation=cv2.INTER_AREA)
-            scaled = small * (160, 160, 160, 255)
-            texels = np.ascontiguousarray(np.clip(scaled, 0, 255).astype(np.uint8))
-            base[i, level] = at
-            parts.append(texels.reshape(-1, 4).view(np.uint32)[:, 0])
-            at += size * size
-    return Atlas(np.concatenate(parts), base)
-
-
-@lru_cache(maxsize=1)
-def atlas() -> Atlas:
-    """Return the one texture table (built once a process, always the same)."""
-    from training.datasets.synthetic import textures_near  # it is made with the tools above
-
-    rng = np.random.default_rng(2024)
-    tiles = {**ground_tiles(rng), **plant_tiles(rng), **wall_tiles(rng)}
-    tiles.update({i: facade(rng) for i in FACADES})
-    tiles.update({i: curtain_wall(rng) for i in GLASS})
-    tiles[SHOP] = shop_front(rng)
-    tiles.update(textures_near.tiles())
-    return pack([tiles[i].astype(np.float32) for i in range(COUNT)])
