@@ -24,7 +24,7 @@ from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.perception.cloud import points
-from lightdepth_ros.perception.perception import OUTPUTS, Perception
+from lightdepth_ros.perception.perception import PARTS, Perception
 
 WARM_UP = 5
 PAUSE_S = 1 / 30
@@ -215,7 +215,7 @@ def perception_overhead(
     cloud = None
     for _ in range(WARM_UP + rounds):
         started = time.perf_counter()
-        frame = perception.predict(image, camera, OUTPUTS)
+        frame = perception.predict(image, camera, PARTS)
         cloud = points(frame.prediction, frame.rgb, cloud)
         total_ms = (time.perf_counter() - started) * 1e3
         everything.append(total_ms - frame.timings_ms['engine'])
