@@ -132,11 +132,27 @@ class NodeConfig:
         'left out. 0: off.',
         limits=(0.0, 0.95),
     )
+    point_filter: float = setting(
+        0.12,
+        'Points that hang in the air are left out of the clouds: those that differ in ln depth by '
+        'more than this from both the nearest and the farthest pixel around them, as at the edge '
+        'of a thing, and those that hardly a pixel around them agrees with. More for outputs '
+        'narrower than 240 pixels. 0: keep all.',
+        limits=(0.0, 1.0),
+    )
     classes_ground: tuple[str, ...] = setting(
         ('road', 'sidewalk', 'terrain'),
         'Classes the robot can drive on: left out of points_obstacles. Unlabelled pixels stay '
         'in it. [""]: none.',
         choices=tuple(CLASS_ID),
+    )
+    obstacle_min_height_m: float = setting(
+        0.2,
+        'What rises so far over the ground that is seen is in points_obstacles, also where its '
+        'label is one of classes_ground; what is labelled as a thing and rises less than half of '
+        'it is not, people excepted. 0: labels alone decide.',
+        unit='m',
+        limits=(0.0, 10.0),
     )
     classes_ignore: tuple[str, ...] = setting(
         ('',),

@@ -163,7 +163,7 @@ colours. The scene is from the README's animation.
 `received` = `published` + all `dropped` + `in_work` (waiting or being inferred), exactly.
 `not_delivered` counts images, by the running number that their publisher gives them, that never
 came: the middleware lost them (see config/fastdds.xml), or the next one was there before the
-node's turn. It holds for one publisher a topic, and stays 0 where ROS tells no number (Humble).
+node's turn. It works for one publisher per topic, and stays 0 where ROS gives no number (Humble).
 
 | reason of a drop | meaning |
 |---|---|

@@ -106,7 +106,7 @@ class BagCamera:
         )
         if view is not None:
             self.stream.calibration = FixedCalibration(view)
-        elif topics.info:  # images that come before the first one shall not be lost
+        elif topics.info:  # images before the first one must not be lost
             self.stream.calibration.update(recording.first(topics.info))
 
     def take_info(self, raw: Raw) -> None:

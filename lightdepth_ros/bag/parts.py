@@ -36,7 +36,7 @@ MADE_HERE = 'progress.json'
 class Progress:
     """The progress of a job.
 
-    job       what is being done: settings, topics, the recording. Only the same job goes on.
+    job       settings, topics, the recording. Only the same job can be continued.
     next_ns   recording time of the last message that was handled, and
     skip      how many messages of exactly that time were handled.
     images    how many images were handled.
@@ -123,8 +123,8 @@ class PartedBag:
         if differs:
             raise ConfigError(
                 f'{self.work} holds {progress.images} frames of a job with other settings '
-                f'({"; ".join(differs)}). Give the same command to go on with it, another output '
-                f'name, or delete {self.work} to begin anew'
+                f'({"; ".join(differs)}). Run the same command to continue it, choose another '
+                f'output name, or delete {self.work} to start again'
             )
         return progress
 

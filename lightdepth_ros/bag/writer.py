@@ -132,7 +132,7 @@ class BagFile:
             reason = getattr(error, 'strerror', None) or error
             raise WriteError(
                 f'cannot write {self.folder}: {reason}. Make room there and give the same command '
-                'again: it goes on after what is done. To need less room: fewer --outputs, a '
+                'again: it continues after what is done. To need less space: fewer --outputs, a '
                 'coarser --output-resolution, or --compress.'
             ) from error
 

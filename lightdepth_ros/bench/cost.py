@@ -104,7 +104,7 @@ def matrix_product(threads: int) -> Callable[[], None]:
 
 
 def memory_copy(threads: int) -> Callable[[], None]:
-    """Return a function that copies COPY_BYTES with so many threads, each its own part."""
+    """Return a function that copies COPY_BYTES with this many threads, each its own part."""
     if threads < 1:
         raise EngineError(f'threads is {threads}; it must be at least 1')
     source = np.ones(COPY_BYTES // threads * threads, np.uint8).reshape(threads, -1)

@@ -169,7 +169,7 @@ TARGET_TITLES = ('figure', 'target', 'found', '')
 
 
 def table(report: Report) -> Table:
-    """Return the rows as a table for the terminal; columns that nobody fills are left out."""
+    """Return the rows as a table for the terminal; empty columns are left out."""
     columns = filled(report)
     shown = Table(box=SIMPLE_HEAD)
     for title, _ in columns:

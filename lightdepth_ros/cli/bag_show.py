@@ -78,7 +78,7 @@ class Show:
         self.wall_s = 0.0
 
     def step(self) -> bool:
-        """Count an image; return whether to go on."""
+        """Count an image; return whether to continue."""
         self.images += 1
         self.wall_s = perf_counter() - self._started_s
         self.bar.update(self.task, advance=1, speed=f'{self.ratio:.1f}x real time')

@@ -63,14 +63,14 @@ examples:
 CHECK = (
     """\
 Run each engine on a known image, the golden frame, and compare the result with ONNX Runtime's.
-The node does the same before an engine may serve. Bounds by precision stand in
+The node does the same before it uses an engine. The bounds for each precision are in
 lightdepth_ros/engines/golden.py. The exit code is 1 if an engine differs by more, or if a backend
-that was named cannot run; a backend that is merely not installed is told and passed over.
+that you named cannot run. Backends that are not installed are listed and skipped.
 """,
     """\
 examples:
   lightdepth engine check                       every backend that is installed, all four exits
-  lightdepth engine check --backend tensorrt    also tells what to install, if it is not there
+  lightdepth engine check --backend tensorrt    also says what to install, if it is missing
   lightdepth engine check --backend openvino --precision bf16 --exit L
   lightdepth engine check --backend auto --threads 2
                                                 which one `backend: auto` takes, and why

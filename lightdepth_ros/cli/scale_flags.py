@@ -39,12 +39,12 @@ numbers and what to do.
 YAML = """
 The file goes to the node, after its own parameter file:
   ros2 run lightdepth_ros depth_node --ros-args --params-file depth_scale.yaml
-The factor belongs to one network and one camera: measure again after changing one of them.
+The factor holds for one network and one camera: measure again after changing either.
 """
 TAPE = (
     """\
 Fit depth_scale to taped distances. Put the tape from the lens to a thing that is 2 to 20 m away,
-take a picture through the very camera, and read the thing's pixel in any picture viewer.
+take a picture with this camera, and read the thing's pixel in any picture viewer.
 One tape gives a factor; three or more, at different distances, give it with an uncertainty.
 """
     + YAML,
@@ -128,7 +128,7 @@ def _add_bag(way: argparse.ArgumentParser) -> None:
     add('--camera-info-topic', default='', metavar='TOPIC', help='Default: beside the images.')
     add('--points-topic', default='', metavar='TOPIC', help='PointCloud2 of a lidar.')
     add('--depth-topic', default='', metavar='TOPIC', help='Registered depth, 32FC1 or 16UC1.')
-    add('--frames', type=int, default=60, help='About so many images are used (60).')
+    add('--frames', type=int, default=60, help='Number of images to use, roughly (60).')
     add('--tolerance-s', type=float, default=0.02, help='Largest time apart, seconds (0.02).')
     add('--near-m', type=float, default=1.0, help='Nearest depth to compare (1).')
     add('--far-m', type=float, default=40.0, help='Farthest depth to compare (40).')

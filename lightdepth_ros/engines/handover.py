@@ -89,7 +89,7 @@ class HandoverEngine:
     stand-in again until the engine for that size is made. One that was refused is not tried
     again. Thread safe: runs take turns.
 
-    state, text  BUILDING, READY, or REFUSED (then the stand-in goes on): for the diagnostics.
+    state, text  BUILDING, READY, or REFUSED (the stand-in keeps serving): for the diagnostics.
     backend, device, precision  of the engine that serves now.
     """
 

@@ -45,7 +45,7 @@ EXIT_FAILED, EXIT_BAD_CONFIG = 1, 2
 
 
 class InferenceDiedError(RuntimeError):
-    """The worker met an error that nobody foresaw; its traceback was printed."""
+    """The worker met an unexpected error; its traceback was printed."""
 
 
 class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
@@ -131,7 +131,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever runs and free everything."""
+        """Stop what runs and free everything."""
         self._stop()
         self._free()
         self._finalized = True
@@ -294,7 +294,7 @@ def engine_voice(logger: Any) -> Callable[[str], None]:
 
 
 def run(node: DepthNode) -> int:
-    """Start the node if it shall start itself, serve it, and return the exit code."""
+    """Start the node if `autostart` says so, run it, and return the exit code."""
     if node.config.autostart and not node.start():
         if not rclpy.ok():
             return 0

@@ -114,7 +114,7 @@ class Perception:
     ) -> Frame:
         """Infer one image and compute nothing that `outputs`, a subset of PARTS, does not need.
 
-        rgb: (H, W, 3) uint8. view: the calibration of `rgb`; a Lens is undistorted on the way.
+        rgb: (H, W, 3) uint8. view: the calibration of `rgb`; with a Lens, distortion is removed.
         With view None the depth is right for a camera of the canonical focal length only, and the
         prediction has neither camera nor mount: without a focal length nothing lies anywhere.
         mount: of this image's camera; None = the one given to the constructor, if any.

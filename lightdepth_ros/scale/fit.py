@@ -13,7 +13,7 @@ from lightdepth_ros.perception.ground import robust_sigma
 MEDIAN_TO_MEAN = 1.2533
 """Standard error of a median over that of a mean, for normally distributed errors: sqrt(pi/2)."""
 ENOUGH_GROUPS = 3
-"""From so many images (or tapes) on, how much they differ tells the uncertainty."""
+"""With this many images (or tapes), their differences give the uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Pairs:
 class Limits:
     """What a fit must satisfy to be written.
 
-    points, groups  at least so many.
+    points, groups  the least numbers of them.
     spread          largest robust standard deviation of ln(true / predicted).
     low, high       range of plausible factors.
     """

@@ -165,7 +165,7 @@ def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
 class CloudMessage:
     """A PointCloud2 that is written in place from frame to frame: its bytes are not copied.
 
-    Whoever keeps the message keeps the next frame's; publishing one copies it.
+    If you keep the message, it will hold the next frame; publishing copies it.
     """
 
     def __init__(self) -> None:

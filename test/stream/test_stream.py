@@ -379,6 +379,7 @@ CHANGES = {
     'max_range_m': 20.0,
     'min_confidence': 0.5,
     'temporal_filter': 0.5,
+    'point_filter': 0.0,
     'classes_ground': ('',),
     'classes_ignore': ('person',),
     'image_kind': 'rectified',
@@ -391,6 +392,7 @@ CHANGES_MOUNTED = {
     'camera_roll_deg': 5.0,
     'mount': 'tf',
     'ground_frame': 'cellar',
+    'obstacle_min_height_m': 0.0,
 }
 ELSEWHERE = {
     *('output_resolution', 'max_latency_ms', 'image_reliability', 'image_bits'),
