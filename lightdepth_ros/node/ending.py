@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import rclpy
 
+from lightdepth_ros.folders import ros_log_folder
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -29,7 +31,12 @@ class Signals:
 
     def init(self, args: list[str] | None) -> bool:
         """Initialise rclpy; return whether the process shall go on."""
+        folder, why = ros_log_folder(os.environ)
+        if folder:
+            os.environ['ROS_LOG_DIR'] = folder
         rclpy.init(args=args)
+        if why:
+            rclpy.logging.get_logger('depth_node').warning(why)
         return not self.asked
 
     def _note(self, *_: Any) -> None:
