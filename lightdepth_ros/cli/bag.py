@@ -45,9 +45,9 @@ SETTINGS = (
     'ground_frame',
 )
 DESCRIPTION = """\
-Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) or a ROS 1 bag and write what the node would
-publish to a new bag: the same topics, types and stamps, and bit for bit the same depth. No ROS
-is needed; the library rosbags is. Every image is used: nothing is dropped for being late.
+Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) or a ROS 1 bag, and write what the
+node would publish to a new bag: the same topics, types and stamps, and bit for bit the same depth.
+No ROS is needed; the library rosbags is. Every image is used: nothing is dropped for being late.
 
 Killed, or out of disk? Give the same command again: it goes on where it was. Until it is done
 the work lies in OUT.part; OUT appears when it is whole. Play it beside the recording:
