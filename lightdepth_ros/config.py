@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NodeConfig: the one place that says what can be set, its default, unit, limits and meaning.
+"""NodeConfig defines every setting: its default, unit, limits and meaning.
 
 ROS parameters, config/depth.yaml, docs/parameters.md and the flags of the command line are all
 made from it. It imports no ROS and reads no file.
@@ -20,6 +20,9 @@ from lightdepth_ros.setting import Setting, Value, check, setting
 
 __all__ = ['NodeConfig', 'Setting', 'Value', 'settings']
 
+RANGE_SENSORS = ('scan', 'cloud', 'depth')
+ANCHORS = ('ground', *RANGE_SENSORS)
+"""What depth can be anchored to, besides none."""
 FITS = ('crop', 'pad', 'adapt')
 """crop: centre crop to the input's aspect. pad: the whole image, the rest is padding.
 adapt: the input size follows the camera's aspect, so (almost) the whole view is kept."""
@@ -31,7 +34,7 @@ AT_START = 'it is read once, when the node starts'
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """Settings of the depth node. Building one checks it: a wrong value raises ConfigError."""
+    """Settings of the depth node. It checks itself: a wrong value raises ConfigError."""
 
     student: str = setting(
         'plain',
@@ -56,8 +59,8 @@ class NodeConfig:
     )
     max_latency_ms: float = setting(
         100.0,
-        'For output_resolution auto: the time from receiving an image to having published its '
-        'results that should not be exceeded.',
+        'For output_resolution auto: the longest acceptable time from receiving an image to '
+        'publishing its results.',
         unit='ms',
         limits=(1.0, 10000.0),
     )
@@ -70,13 +73,13 @@ class NodeConfig:
     )
     precision: str = setting(
         'auto',
-        'Number format of inference. auto: the first that the backend offers. One that it does '
-        'not offer is refused.',
+        'Number format of inference. auto: the first that the backend offers. Others than '
+        'those it offers are refused.',
         choices=('auto', *dict.fromkeys(p for offered in PRECISIONS.values() for p in offered)),
         fixed=MODEL_LOADS,
     )
     threads: int = setting(
-        1, 'CPU threads that inference may use.', limits=(1, 64), fixed=MODEL_LOADS
+        1, 'Number of CPU threads for inference.', limits=(1, 64), fixed=MODEL_LOADS
     )
     input_width: int = setting(
         480,
@@ -125,9 +128,17 @@ class NodeConfig:
     )
     temporal_filter: float = setting(
         0.0,
-        'Share of the past kept when depth is steadied from frame to frame; edges and what moves '
-        'pass. 0: off.',
+        'How much of the previous depth is kept, to reduce flicker. Edges and moving things are '
+        'left out. 0: off.',
         limits=(0.0, 0.95),
+    )
+    point_filter: float = setting(
+        0.12,
+        'Points that hang in the air are left out of the clouds: those that differ in ln depth by '
+        'more than this from both the nearest and the farthest pixel around them, as at the edge '
+        'of a thing, and those that hardly a pixel around them agrees with. More for outputs '
+        'narrower than 240 pixels. 0: keep all.',
+        limits=(0.0, 1.0),
     )
     classes_ground: tuple[str, ...] = setting(
         ('road', 'sidewalk', 'terrain'),
@@ -185,6 +196,24 @@ class NodeConfig:
     ground_frame: str = setting(
         'base_footprint',
         'For mount tf: the frame whose z axis points up and whose origin lies on the ground.',
+    )
+    anchor: str = setting(
+        'none',
+        'What depth is bent to, so that guessed metres become measured ones. ground: the height '
+        'of the mount over the ground that is seen. scan: a laser scan on `scan`. cloud: a lidar '
+        'on `anchor/points`. depth: another depth camera on `anchor/depth`, with '
+        '`anchor/camera_info`. Several, separated by commas, hold together. none: nothing.',
+    )
+    anchor_max_age_s: float = setting(
+        0.2,
+        'A message may be so much older or newer than the image to serve as its anchor.',
+        unit='s',
+        limits=(0.0, 10.0),
+    )
+    odom_frame: str = setting(
+        'odom',
+        'Frame in which the robot moves: with its transforms, motion between a message of a range '
+        'sensor and the image is undone.',
     )
     image_bits: int = setting(
         0,
@@ -256,6 +285,13 @@ class NodeConfig:
                 'base_footprint.'
             )
         _check_cameras(self.cameras)
+        _check_anchors(self.anchors)
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """What depth is bent to, each word of `anchor` once; empty for none."""
+        words = [word.strip() for word in self.anchor.split(',')]
+        return () if words == ['none'] else tuple(dict.fromkeys(words))
 
     @property
     def first_resolution(self) -> str:
@@ -280,6 +316,15 @@ def settings() -> tuple[Setting, ...]:
     return tuple(
         f.metadata['setting']._replace(name=f.name) for f in dataclasses.fields(NodeConfig)
     )
+
+
+def _check_anchors(words: tuple[str, ...]) -> None:
+    wrong = [word for word in words if word not in ANCHORS]
+    if wrong:
+        raise ConfigError(
+            f'anchor has the word {wrong[0]!r}; it must be none, or one or several of '
+            f'{", ".join(ANCHORS)}, separated by commas.'
+        )
 
 
 def _check_cameras(names: tuple[str, ...]) -> None:

@@ -154,7 +154,7 @@ def shipped_contract(student: str, exit_name: str) -> Path:
 
 
 def load_contract(path: Path) -> ModelContract:
-    """Read a contract and prove that the ONNX file beside it is the one it describes.
+    """Read a contract and check that the ONNX file beside it is the one it describes.
 
     Raises ContractError naming the file, what is wrong and the remedy.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people: depth in colours with a scale bar, labels with a legend, cloud from above.
+"""Pictures to look at: depth in colours with a scale bar, labels with a legend, cloud from above.
 
 All pictures are (H, W, 3) uint8 RGB.
 """

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors a user of this package can meet. Each message names what came, what was expected
-and what to do."""
+"""The errors that this package raises. Each message says what was found, what was expected and
+what to do.
+"""
 
 
 class LightdepthError(Exception):
@@ -36,4 +37,4 @@ class NoTransformError(DataError):
 
 
 class TransformTimeError(DataError):
-    """Two frames are connected, but not at the time asked for: yet to come, or forgotten."""
+    """Two frames are connected, but not at the requested time: not yet known, or no longer."""

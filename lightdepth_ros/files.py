@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading pictures and videos; writing PNG and PLY so that no half-written file is ever seen."""
+"""Read pictures and videos; write PNG and PLY files whole or not at all."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def decode_rgb(data: bytes, source: str) -> np.ndarray:
 
 
 class Video:
-    """A video file, frame by frame. `frame_count` is what its header promises (0 = unknown)."""
+    """A video file, frame by frame. `frame_count` is what its header states (0 = unknown)."""
 
     def __init__(self, path: Path) -> None:
         """Open it; DataError when it is no video that OpenCV can read."""
@@ -109,7 +109,7 @@ class Video:
         self.frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yield (H, W, 3) uint8 RGB frames; DataError at an end before the promised one."""
+        """Yield (H, W, 3) uint8 RGB frames; DataError if it ends before `frame_count`."""
         count = 0
         try:
             while True:
@@ -185,7 +185,7 @@ def _ply_type(name: str) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Make `folder` if need be and prove that files can be written there; WriteError if not."""
+    """Make `folder` if needed and check that files can be written there; WriteError if not."""
     probe = folder / f'.lightdepth.{os.getpid()}.tmp'
     write_files({probe: b''})
     probe.unlink()

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the process from growing: how glibc's malloc lays out memory, and giving it back.
+"""Keep the process from growing: one malloc heap, and free memory returned to the system.
 
-glibc gives threads heaps of their own, up to eight a core, and none of them gives back what lies
-below a block still in use. Models that are loaded, run and freed by ever new threads so leave each
-heap a little fuller of holes: 22 MiB for every time that the four resolutions were loaded in
-OpenVINO. With one heap, the holes that one model leaves are filled by the next.
+glibc gives each thread a heap of its own, up to eight per core, and a heap cannot return memory
+that lies below a block still in use. Models that are loaded, run and freed by new threads fragment
+each heap a little more: by 22 MiB for every time that the four resolutions were loaded in
+OpenVINO. With one heap, the next model reuses the gaps that the last one left.
 
-Without glibc (musl, macOS, Windows) nothing is done, and nothing of this kind is known there.
+Without glibc (musl, macOS, Windows) this does nothing; no such growth is known there.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ ONE_HEAP = 1
 def share_one_heap() -> bool:
     """Let all threads allocate from one heap; return whether that could be set.
 
-    To be called before NumPy, OpenCV or rclpy are imported, which start threads: heaps that exist
-    stay in use. Whoever has set MALLOC_ARENA_MAX knows better, and is left alone.
+    Call it before NumPy, OpenCV or rclpy are imported: they start threads, and heaps that exist
+    stay in use. It leaves everything as it is if MALLOC_ARENA_MAX is set.
     """
     library = _glibc()
     if library is None or 'MALLOC_ARENA_MAX' in os.environ:
@@ -34,8 +34,8 @@ def share_one_heap() -> bool:
 def give_back() -> bool:
     """Return free memory to the system; True if there was some.
 
-    Takes some 0.3 ms for each MiB, during which other threads may wait for memory: for the moment
-    after models were freed.
+    Call it after models were freed: it takes about 0.3 ms per MiB, and other threads may wait for
+    memory meanwhile.
     """
     library = _glibc()
     return library is not None and bool(library.malloc_trim(0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the camera is mounted over the ground, and the ground map that tells the student so."""
+"""Where the camera is mounted over the ground, and the ground map that tells the network."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one setting, and the check of its values; config.py lists the settings."""
+"""The description of one setting, and the check of its values; config.py lists the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar('T', bool, int, float, str, tuple[str, ...])
 
 
 class Setting(NamedTuple):
-    """What is known of one field of NodeConfig.
+    """The description of one field of NodeConfig.
 
     default  a tuple is a list of words; an empty word in it means nothing.
     limits   smallest and largest value, both allowed; None = any.

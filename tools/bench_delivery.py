@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many of a camera's images reach the node, and how many come out: `bench_node --delivery`.
 
-Camera and node are two processes of one machine, each started anew for every case. The node infers
-at its smallest output, so that the engine is not what limits the rate.
+Camera and node are two processes of one machine, both restarted for every case. The node runs at
+its smallest output, so that the engine does not limit the rate.
 """
 
 from __future__ import annotations

@@ -38,9 +38,9 @@ TYPICAL = (
     *('/depth/image', '/depth/camera_info', '/points'),
     *('/semantic/image', '/semantic/color', '/rgb/image'),
 )
-"""What consumers of a robot may want at once: nobody needs every form of the same depth."""
+"""What a robot may use at once: nothing needs every form of the same depth."""
 OUTPUTS = {f'/{output.topic}': output.message_type for output in outputs.OUTPUTS}
-"""What the node must publish for every frame. Whatever else it publishes is recorded too."""
+"""What the node must publish for every frame. Everything else it publishes is recorded too."""
 NOT_OURS = ('/rosout', '/parameter_events')
 
 Heard = Callable[[str, str, int, bytes], None]

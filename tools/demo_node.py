@@ -16,7 +16,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why and what to do."""
+    """The demo cannot continue; the message says why and what to do."""
 
 
 class NodeProcess:

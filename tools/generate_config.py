@@ -127,11 +127,13 @@ newest one holds. Without it, or with K = 0, depth is only right up to a constan
 `horizontal_fov_deg` is set), and no cloud is published. For a rectified image, clouds start \
 where the fourth column of P puts the camera: the second one of a stereo pair has the frame_id \
 of the first. |
+| `/tf`, `/tf_static` | tf2_msgs/msg/TFMessage | With `mount` tf only: where the camera stands, \
+from the image's frame_id to `ground_frame` ([mount](mount.md)). |
 
-Both are subscribed as their publishers offer them: reliable if all publishers of the topic are,
-best effort otherwise; keep last 1, so that only the newest image counts. A latched (transient
-local) camera_info that was sent before the node started arrives too. `image_reliability` forces
-the image's reliability.
+Those of the camera are subscribed as their publishers offer them: reliable if all publishers of
+the topic are, best effort otherwise; keep last 1, so that only the newest image counts. A latched
+(transient local) camera_info that was sent before the node started arrives too.
+`image_reliability` forces the image's reliability.
 
 ## Published
 
@@ -162,7 +164,7 @@ colours. The scene is from the README's animation.
 `received` = `published` + all `dropped` + `in_work` (waiting or being inferred), exactly.
 `not_delivered` counts images, by the running number that their publisher gives them, that never
 came: the middleware lost them (see config/fastdds.xml), or the next one was there before the
-node's turn. It holds for one publisher a topic, and stays 0 where ROS tells no number (Humble).
+node's turn. It works for one publisher per topic, and stays 0 where ROS gives no number (Humble).
 
 | reason of a drop | meaning |
 |---|---|

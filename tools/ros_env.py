@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment in which the demo and the tests run ROS processes: apart from every other ROS
+"""The environment in which the demo and the tests run ROS processes: separate from any other ROS
 system on the machine, on loopback only, with room for large messages.
 """
 
@@ -39,8 +39,8 @@ def ros_environment(
 ) -> dict[str, str]:
     """Return the variables for a process that runs ROS from `prefix`.
 
-    With the ROS wheels in `prefix`, whatever another ROS installation has set is left out; without
-    them the installation that has been sourced is used as it is.
+    With the ROS wheels in `prefix`, variables of another ROS installation are left out; without
+    them the sourced installation is used as it is.
     """
     env = dict(base)
     if has_ros_wheels(prefix):

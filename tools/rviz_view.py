@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import yaml
 
-from lightdepth_ros.perception.cloud import finite_points, unpacked_rgb
+from lightdepth_ros.point import finite_points, unpacked_rgb
 from tools.ros_env import ROOT
 
 CONFIG = ROOT / 'config' / 'depth.rviz'
@@ -24,7 +24,7 @@ FIELD_OF_VIEW_DEG = 45.0
 """From top to bottom; RViz leaves it at Ogre's default."""
 NEAR_M = 0.1
 UP = np.array([0.0, 0.0, 1.0])
-"""RViz's orbit keeps the z axis of the target frame up, whatever that axis is."""
+"""RViz's orbit always keeps the z axis of the target frame up."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def picture(
 ) -> np.ndarray:
     """Draw what RViz would: (H, W, 3) uint8 RGB.
 
-    cloud: (h, w) `cloud.POINT`. obstacles: (h, w) `navigation.POSITION`, or None for none.
+    cloud: (h, w) `point.POINT`. obstacles: (h, w) `navigation.POSITION`, or None for none.
     """
     config = load()
     eye = orbit(config, turn_rad)

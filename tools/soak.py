@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lightdepth_ros import terminal
-from lightdepth_ros.bench.report import markers
 from lightdepth_ros.errors import LightdepthError
 from tools import soak_report
+from tools.document import markers
 from tools.ros_env import ROOT, claim_domain_id, ros_environment
 from tools.soak_camera import CameraDriver
 from tools.soak_node import FOLDER_VARIABLE, FRAME, EngineFaults

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from lightdepth_ros.bench.report import markdown_rows, write_section
 from lightdepth_ros.files import write_files
+from tools.document import markdown_rows, write_section
 from tools.soak_memory import Reading, growth_mib, while_serving
 from tools.soak_watch import Sample
 

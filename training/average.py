@@ -25,7 +25,7 @@ from lightdepth_ros.files import write_files
 from training.export import open_checkpoint
 
 KEPT = ('state_dict', 'hyper_parameters', 'global_step')
-"""No optimiser: an average cannot go on as one of its runs."""
+"""No optimiser: an average cannot continue as one of its runs."""
 
 
 def average(paths: Sequence[Path]) -> dict[str, Any]:

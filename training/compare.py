@@ -3,7 +3,7 @@
 
 Each student is trained from random weights with every seed; all four exits are exported, scored
 by the code that the robot runs, and timed in turns in ONNX Runtime on one thread. Times are ratios
-to the paper student's exit L. A finished run is not repeated, one that was stopped goes on.
+to the paper student's exit L. Finished runs are not repeated; stopped ones continue.
 
   python -m training.compare --data kitti-train,camvid-train --steps 1500 --out runs/compare
 

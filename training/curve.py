@@ -4,7 +4,7 @@
     python -m training.curve runs/stage1 runs/stage2 --metric abs_rel --target 0.12 --out curve.png
     python -m training.curve runs/share_* --against images --out images.png
 
-Against steps, runs are joined in the order given: each goes on where the one before had stopped
+Against steps, runs are joined in the order given: each continues where the one before stopped
 (`--init`). Against images, the runs differ in `--image-share` alone, and the last validation of
 each is a point. The fit is error = floor + factor * x ** -power over the validations of the
 averaged weights. It extrapolates one recipe: a bigger network is another curve. A target below the

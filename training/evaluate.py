@@ -170,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
         '--wide',
         default='node,predict,one-pass',
         help='how frames reach the network, comma separated: as in the node or in lightdepth '
-        'predict where nobody sets anything (node, predict), the whole frame at once (one-pass), '
+        'predict by default (node, predict), the whole frame at once (one-pass), '
         'in three overlapping 3:2 tiles (three-tiles); ways that come to the same are scored '
         'once (node,predict,one-pass)',
     )

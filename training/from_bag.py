@@ -5,7 +5,7 @@ Each image is paired with the lidar cloud (or registered depth image) nearest in
 projected into the image through the recording's /tf_static and camera_info; lens distortion is
 taken out, so that the written images are pinhole images. The result is a folder with image/,
 depth/ (16-bit PNG, metres x 256) and manifest.csv, which `manifest@FOLDER` opens everywhere.
-A conversion that was interrupted goes on where it stopped when started again.
+Started again, an interrupted conversion continues where it stopped.
 
 Examples, from the repository root:
 
@@ -285,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('interrupted: start it again to go on from here', file=sys.stderr)
+        print('interrupted: start it again to continue from here', file=sys.stderr)
         return 130
     return 0
 

@@ -11,7 +11,7 @@
     python -m training.make_labels ... --shard 0/4
     torchrun --nproc-per-node 8 -m training.make_labels ...
 
-Stop it at any time; the same command goes on. Frames whose labels are there and undamaged are
+Stop it at any time; the same command continues. Frames whose labels are there and undamaged are
 kept, missing, half-written or corrupt ones are made. The folder's layout:
 training/labels/files.py.
 """
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        console.print('stopped; the same command goes on from here')
+        console.print('stopped; the same command continues from here')
         return 130
 
 

@@ -24,11 +24,11 @@ from rich.console import Console
 
 from lightdepth_ros import terminal
 from lightdepth_ros.bench import timing as bench
-from lightdepth_ros.bench.report import markdown_rows, write_section
 from lightdepth_ros.bench.timing import Case
 from lightdepth_ros.contract import load_contract
 from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError, LightdepthError
+from tools.document import markdown_rows, write_section
 from training.datasets.catalog import open_dataset
 from training.scoring.fullframe import Model
 from training.scoring.protocols import PROTOCOLS, Protocol

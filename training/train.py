@@ -130,7 +130,8 @@ class StreamData(lightning.LightningDataModule):
         if found < workers:
             print(
                 f'/dev/shm has {shared_memory.free_mb():.0f} MB free, too few for {workers} data '
-                f'loading processes: going on with {found}. In a container, --shm-size=1g cures it.'
+                f'loading processes: going on with {found}. A container has more with '
+                '--shm-size=1g.'
             )
         return found
 
@@ -139,8 +140,11 @@ class StreamData(lightning.LightningDataModule):
 
 
 def fitting_workers(wanted: int, batch_mb: float, free_mb: float) -> int:
-    """Return how many data loading processes, at most `wanted`, fit into shared memory; 0 = load in
-    the training process, which needs none. Without room PyTorch would end with a bus error."""
+    """Return how many data loading processes, at most `wanted`, fit into shared memory.
+
+    0 = the training process loads itself, which needs none. Without room PyTorch would end with a
+    bus error.
+    """
     return min(wanted, int(free_mb / (batch_mb * BATCHES_WAITING)))
 
 
@@ -175,10 +179,10 @@ def make_trainer(config: TrainConfig, **more: Any) -> lightning.Trainer:
     )  # fmt: skip
 
 
-def make_run(config: TrainConfig, out: Path) -> lightning.Trainer:
+def make_run(config: TrainConfig, out: Path, stop_at: int | None = None) -> lightning.Trainer:
     """Return the trainer of a whole run, which logs and saves into `out`."""
     return make_trainer(
-        config, max_steps=config.steps,
+        config, max_steps=min(config.steps, stop_at or config.steps),
         val_check_interval=config.val_every, check_val_every_n_epoch=None,
         logger=[loggers.TensorBoardLogger(out, name='', version='log'),
                 loggers.CSVLogger(out, name='', version='log')],
@@ -217,15 +221,20 @@ def load_weights(module: Distillation, config: TrainConfig, data: StreamData) ->
 
 
 def train(
-    config: TrainConfig, out: Path, root: Path | None = None, sources: Sources | None = None
+    config: TrainConfig,
+    out: Path,
+    root: Path | None = None,
+    sources: Sources | None = None,
+    stop_at: int | None = None,
 ) -> lightning.Trainer:
     """Train, or resume where `out` already holds a run, and return the finished trainer.
 
-    sources: what `load_sources(config, root)` gives, where the caller has it already.
+    sources: what `load_sources(config, root)` gives, where the caller has it already. stop_at: a
+    step to end at, early; the schedule stays that of all steps.
     """
     resume = run_folder.claim(config, out)
     module, data = prepare(config, root, sources, resumes=resume is not None)
-    trainer = make_run(config, out)
+    trainer = make_run(config, out, stop_at)
     trainer.fit(module, data, ckpt_path=resume)
     return trainer
 
@@ -257,6 +266,11 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument('--profile-steps', type=int, default=30, help='(30)')
     parser.add_argument(
+        '--stop-at', type=int, metavar='STEP',
+        help='end at this step; the schedule stays that of --steps, and the same command without '
+        'it goes on',
+    )  # fmt: skip
+    parser.add_argument(
         '--root', type=Path, default=None,
         help='road data folder (default: LIGHTDEPTH_DATA or ../shared/data)',
     )  # fmt: skip
@@ -267,7 +281,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.profile:
             profile(config, args.profile, args.profile_steps, args.root)
         else:
-            train(config, args.out, args.root)
+            train(config, args.out, args.root, stop_at=args.stop_at)
     except LightdepthError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

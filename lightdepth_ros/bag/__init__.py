@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recorded drive in, a bag with every output of the node out."""
+"""Run the node's perception over a recording and write a bag with its outputs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera of a recording: the node's own Stream, with a recording for DDS around it."""
+"""One camera of a recording: the node's Stream, fed from a recording instead of DDS."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Publish = Callable[[str, str, Any], None]
 
 
 class RecordingPublisher:
-    """Stands for a publisher of the node; one that is not wanted has no subscriber."""
+    """Replaces a publisher of the node; an output that is not wanted has no subscriber."""
 
     def __init__(self, topic: str, kind: str, wanted: bool, publish: Publish) -> None:
         self._topic = topic
@@ -106,7 +106,7 @@ class BagCamera:
         )
         if view is not None:
             self.stream.calibration = FixedCalibration(view)
-        elif topics.info:  # images that come before the first one shall not be lost
+        elif topics.info:  # images before the first one must not be lost
             self.stream.calibration.update(recording.first(topics.info))
 
     def take_info(self, raw: Raw) -> None:
@@ -117,7 +117,7 @@ class BagCamera:
             self.stream.calibration.update(info)
 
     def take_image(self, raw: Raw, pipeline: Pipeline) -> None:
-        """Do with an image what the node does."""
+        """Handle an image as the node does."""
         image = self._recording.decoded(raw.data, raw.kind)
         if image is None:
             self.stream.counters.receive(time.perf_counter())
@@ -132,13 +132,13 @@ class BagCamera:
             self.stream.process(waiting, pipeline)
 
     def tally(self) -> dict[str, int]:
-        """Return how often what has happened since the start or `resume`, and before it."""
+        """Return the counts since the start, including those before `resume`."""
         now = self.stream.counters.snapshot(time.perf_counter())
         counts = Counter({'received': now.received, 'published': now.published, **now.dropped})
         return dict(self._before + counts)
 
     def memory(self) -> dict[str, Any]:
-        """Return what must be known to go on later, as JSON."""
+        """Return the state that `resume` needs, as JSON."""
         log_m, stamp_s = self.stream.temporal.memory()
         info = self._info
         return {
@@ -148,7 +148,7 @@ class BagCamera:
         }
 
     def resume(self, tally: dict[str, int], memory: dict[str, Any]) -> None:
-        """Go on where a run stopped whose `tally` and `memory` these are."""
+        """Continue a run that stopped with this `tally` and `memory`."""
         self._before = Counter(tally)
         if memory['info'] is not None:
             kind, data = memory['info']

@@ -16,7 +16,7 @@ REMEDY = 'Record /tf and /tf_static too, or set camera_height_m and mount to par
 
 
 class RecordedFrames:
-    """Where the frames of a recording are, message by message; nothing where nobody needs it."""
+    """Where the frames of a recording are, message by message; nothing if no setting needs it."""
 
     def __init__(self, recording: Recording, needed: bool, voice: Voice) -> None:
         self.transforms = Transforms(REMEDY)
@@ -32,7 +32,7 @@ class RecordedFrames:
 
     def start(self, until_ns: int | None) -> None:
         """Take all static transforms, and the others that were recorded up to a time (None: none
-        of them): those before the place where a run goes on."""
+        of them): those before the place where a run continues."""
         self._take_all(self._recording.raw_messages(self._heard & {TF_STATIC}), None)
         if until_ns is not None:
             self._take_all(self._recording.raw_messages(self.topics), until_ns)

@@ -43,7 +43,7 @@ class NearestStamps:
         yield from self.decided(measurement.log_ns)
 
     def decided(self, now_ns: int) -> Iterator[Pair]:
-        """Yield images that a later measurement or too long a wait has decided."""
+        """Yield images whose nearest measurement is known: a later one came, or none will."""
         while self.images:
             image = self.images[0]
             newest = self.measurements[-1].stamp_ns if self.measurements else None
@@ -68,14 +68,14 @@ class NearestStamps:
         return Pair(image, best)
 
     def forget(self, now_ns: int) -> None:
-        """Drop measurements that no image to come can want."""
+        """Drop measurements that no later image can use."""
         old = 0
         while old < len(self.measurements) - 1 and self.is_old(old, now_ns):
             old += 1
         del self.measurements[:old]
 
     def is_old(self, at: int, now_ns: int) -> bool:
-        """Tell whether the next measurement also came before every image to be decided."""
+        """Return whether the next measurement, too, came before all undecided images."""
         if now_ns - self.measurements[at].log_ns > WAIT_NS:
             return True
         return bool(self.images) and self.measurements[at + 1].stamp_ns <= self.images[0].stamp_ns

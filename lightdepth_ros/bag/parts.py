@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bag written in parts, so that a run that was killed goes on after the last whole part.
+"""A bag written in parts, so that a killed run can continue after the last complete part.
 
 While it is being written, OUT.part holds
 
-  progress.json   what the job is, the parts that are done, and where the recording goes on
+  progress.json   the job, the parts that are done, and where to continue in the recording
   bag/            the files of the parts that are done
-  now/            the part in work; thrown away when a run begins
+  now/            the current part; deleted when a run starts
 
-A split bag is what `ros2 bag record` makes too: a folder with several files and one
-metadata.yaml. So finishing writes that file and renames the folder; nothing is copied.
+`ros2 bag record` can split a bag in the same way: a folder with several files and one
+metadata.yaml. Finishing writes that file and renames the folder; nothing is copied.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ MADE_HERE = 'progress.json'
 
 @dataclass
 class Progress:
-    """How far a job has come.
+    """The progress of a job.
 
-    job       what is being done: settings, topics, the recording. Only the same job goes on.
+    job       settings, topics, the recording. Only the same job can be continued.
     next_ns   recording time of the last message that was handled, and
     skip      how many messages of exactly that time were handled.
     images    how many images were handled.
@@ -59,7 +59,7 @@ class Progress:
 
 
 class PartedBag:
-    """The bag OUT in the making."""
+    """The bag OUT while it is being written."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -69,9 +69,9 @@ class PartedBag:
 
     @contextmanager
     def claimed(self, job: dict[str, Any]) -> Iterator[Progress]:
-        """Hold OUT.part for this job and yield how far it has come.
+        """Lock OUT.part for this job and yield its progress.
 
-        Raises ConfigError where OUT exists, another job lies there, or another process is at it.
+        Raises ConfigError if OUT exists, or if OUT.part is of another job or in use.
         """
         if self.out.exists():
             self._refuse_existing()
@@ -123,8 +123,8 @@ class PartedBag:
         if differs:
             raise ConfigError(
                 f'{self.work} holds {progress.images} frames of a job with other settings '
-                f'({"; ".join(differs)}). Give the same command to go on with it, another output '
-                f'name, or delete {self.work} to begin anew'
+                f'({"; ".join(differs)}). Run the same command to continue it, choose another '
+                f'output name, or delete {self.work} to start again'
             )
         return progress
 
@@ -134,7 +134,7 @@ class PartedBag:
         return self.now / f'{self.out.name}_{len(progress.parts)}'
 
     def keep(self, progress: Progress, written: Path | None) -> None:
-        """Take over a part that was written whole, then the progress made with it.
+        """Add a complete part to the bag, then save the progress.
 
         written: the folder that rosbags wrote, whose file and metadata are taken; None = the
         part has no message.
@@ -150,13 +150,13 @@ class PartedBag:
         write_files({self.work / MADE_HERE: json.dumps(asdict(progress)).encode()})
 
     def missing_room(self, progress: Progress, total: int) -> int:
-        """Return how many bytes the disk will be short of when all `total` images are done."""
+        """Return how many bytes are missing on the disk to write all `total` images."""
         written = sum(file.stat().st_size for file in self.bag.iterdir())
         needed = written * (total - progress.images) // max(1, progress.images)
         return max(0, needed - shutil.disk_usage(self.bag).free)
 
     def finish(self, progress: Progress, about: dict[str, str]) -> None:
-        """Make the parts one bag and give it its name."""
+        """Join the parts to one bag and give it its name."""
         merged = {INFO: merge(progress.parts, about)}
         text = yaml.safe_dump(merged, sort_keys=False)
         write_files({self.bag / 'metadata.yaml': text.encode()})

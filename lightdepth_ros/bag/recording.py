@@ -2,7 +2,7 @@
 """A recording of ROS 2, or of ROS 1: its topics, and its messages one by one.
 
 Messages have the fields of their ROS types; arrays are NumPy arrays. Importing this file needs
-rosbags: call `require_rosbags` of topics.py first where a person waits for a sentence.
+rosbags: call `require_rosbags` of topics.py first to get a readable error.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Recording:
         return not self.reader.is2
 
     def has(self, topic: str) -> bool:
-        """Tell whether there is at least one message on the topic."""
+        """Return whether the topic has at least one message."""
         return any(c.topic == topic and c.msgcount for c in self.reader.connections)
 
     def require(self, topic: str, types: Collection[str], flag: str) -> None:
@@ -146,7 +146,7 @@ class Recording:
             ) from error
 
     def decoded(self, raw: bytes, kind: str) -> Any:
-        """Return the message, or None (and count it) if its bytes make no sense."""
+        """Return the message, or None (and count it) if it cannot be decoded."""
         try:
             return modern(self.reader.deserialize(raw, kind))
         except DAMAGE:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the node's perception over a recording and writes what the node would publish."""
+"""Run the node's perception over a recording and write what the node would publish."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Job:
 
 
 class Sink:
-    """Where messages go: the part in work, at the recording time of the message in hand."""
+    """Writes messages to the current part, with the recording time of the current input."""
 
     def __init__(self) -> None:
         self.file: BagFile | None = None
@@ -86,7 +86,7 @@ class Runner:
         self._go_on = True
 
     def run(self, bag: PartedBag, progress: Progress) -> bool:
-        """Go on from `progress` to the end; return False if `step` ended it before."""
+        """Continue from `progress` to the end; return False if `step` stopped it."""
         for camera in self._cameras:
             name = camera.topics.name
             if name in progress.memory:

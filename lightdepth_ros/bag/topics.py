@@ -48,7 +48,7 @@ class CameraTopics:
 
 
 def require_rosbags() -> None:
-    """Raise ConfigError, with the line to type, where the library that reads bags is missing."""
+    """Raise ConfigError, with the line to type, if the library that reads bags is missing."""
     if importlib.util.find_spec('rosbags') is None:
         raise ConfigError(
             'reading bags needs the library rosbags, which is not installed. Install it with\n'
@@ -59,7 +59,7 @@ def require_rosbags() -> None:
 
 
 def find_image_topic(recording: Topics) -> str:
-    """Return the one image topic that can be meant; DataError lists the topics if it is unclear.
+    """Return the only image topic; if there are more, DataError lists them.
 
     Of a raw and a compressed topic of the same camera, the raw one.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes messages, ROS's own or plain_messages', to one file of a bag by rosbags."""
+"""Writes messages, of ROS or plain_messages, to one file of a bag with rosbags."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _typestore() -> Any:
 class BagFile:
     """One file of a bag being written, in a folder of its own. Use it in a `with` block.
 
-    Anything that goes wrong while writing, a full disk above all, is raised as WriteError.
+    Whatever fails while writing, such as a full disk, is raised as WriteError.
     """
 
     def __init__(self, folder: Path, storage: str, compress: bool) -> None:
@@ -132,7 +132,7 @@ class BagFile:
             reason = getattr(error, 'strerror', None) or error
             raise WriteError(
                 f'cannot write {self.folder}: {reason}. Make room there and give the same command '
-                'again: it goes on after what is done. To need less room: fewer --outputs, a '
+                'again: it continues after what is done. To need less space: fewer --outputs, a '
                 'coarser --output-resolution, or --compress.'
             ) from error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network costs at least, and what this machine can do at most: two ceilings.
+"""The least that a network costs, and the most that this machine can do: two ceilings.
 
 Reading ONNX graphs needs the `onnx` package, which a robot does not: without it the benchmark
 runs and leaves these columns empty.
@@ -28,7 +28,7 @@ COPY_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network must do for one image.
+    """The work that a network needs for one image.
 
     gmac   1e9 multiply-accumulates in convolutions and matrix products.
     mbyte  1e6 bytes that pass at least: weights, inputs and outputs of the convolutions, once
@@ -104,7 +104,7 @@ def matrix_product(threads: int) -> Callable[[], None]:
 
 
 def memory_copy(threads: int) -> Callable[[], None]:
-    """Return a function that copies COPY_BYTES with so many threads, each its own part."""
+    """Return a function that copies COPY_BYTES with this many threads, each its own part."""
     if threads < 1:
         raise EngineError(f'threads is {threads}; it must be at least 1')
     source = np.ones(COPY_BYTES // threads * threads, np.uint8).reshape(threads, -1)

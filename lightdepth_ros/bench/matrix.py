@@ -26,7 +26,7 @@ from lightdepth_ros.errors import EngineError, LightdepthError
 
 @dataclass(frozen=True)
 class Peer:
-    """A network to stand beside ours; see training.peers.Peer."""
+    """A network to compare ours with; see training.peers.Peer."""
 
     title: str
     onnx: Path

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark's results as a table, as JSON, as Markdown inside a document, and as charts."""
+"""The benchmark's results as a table and as JSON, and the figures to reach."""
 
 from __future__ import annotations
 
 import json
-import re
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.files import write_files
-
-SECTION = 'bench'
-"""The section of a document that `lightdepth bench --doc` fills."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +169,8 @@ TARGET_TITLES = ('figure', 'target', 'found', '')
 
 
 def table(report: Report) -> Table:
-    """Return the rows as a table for the terminal; columns that nobody fills are left out."""
-    columns = _filled(report)
+    """Return the rows as a table for the terminal; empty columns are left out."""
+    columns = filled(report)
     shown = Table(box=SIMPLE_HEAD)
     for title, _ in columns:
         shown.add_column(title, no_wrap=True)
@@ -189,36 +183,8 @@ def target_table(report: Report) -> Table:
     """Return the figures to reach as a table for the terminal."""
     shown = Table(*TARGET_TITLES, box=SIMPLE_HEAD)
     for target in TARGETS:
-        shown.add_row(*_target_row(target, report))
+        shown.add_row(*target_row(target, report))
     return shown
-
-
-def markdown(report: Report) -> str:
-    """Return the results as Markdown."""
-    columns = _filled(report)
-    parts = [
-        f'`{report.command}`',
-        '',
-        f'{report.machine["date"]}, {report.machine["cpu"]}, {report.machine["cores"]} cores; '
-        + ', '.join(f'{k} {v}' for k, v in report.machine['packages'].items())
-        + f'. {report.rounds} rounds, every round all rows in a new order. '
-        f'Ratio 1.0 = {report.reference}.',
-        '',
-        'Ceilings measured in the same rounds: '
-        + ', '.join(f'{k} {v:.0f} {_rate_unit(k)}' for k, v in sorted(report.ceilings.items()))
-        + '.',
-        '',
-        *markdown_rows(
-            [title for title, _ in columns], [[t(r) for _, t in columns] for r in report.rows]
-        ),
-        '',
-        *markdown_rows(
-            ['figure', 'target', 'found', ''], [_target_row(t, report) for t in TARGETS]
-        ),
-    ]
-    if report.not_run:
-        parts += ['', 'Not run here: ' + '; '.join(f'{k}: {v}' for k, v in report.not_run.items())]
-    return '\n'.join(parts)
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -226,45 +192,18 @@ def write_json(report: Report, path: Path) -> None:
     write_files({path: (json.dumps(asdict(report), indent=1) + '\n').encode()})
 
 
-def markers(section: str) -> tuple[str, str]:
-    """Return the lines between which a document's generated section stands."""
-    return f'<!-- {section}: begin, written by the command below -->', f'<!-- {section}: end -->'
-
-
-def write_section(path: Path, section: str, content: str) -> None:
-    """Replace what stands between the `markers` of a section in a Markdown file, prose wrapped."""
-    begin, end = markers(section)
-    text = path.read_text(encoding='utf-8')
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ConfigError(f'{path} must hold the lines {begin!r} and {end!r} once each')
-    pattern = re.compile(f'{re.escape(begin)}.*{re.escape(end)}', re.DOTALL)
-    filled = '\n'.join([begin, *map(_wrapped, content.splitlines()), end])
-    write_files({path: pattern.sub(lambda _: filled, text).encode()})
-
-
-def markdown_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    line = '| {} |'.format
-    head = [line(' | '.join(titles)), line(' | '.join('---' for _ in titles))]
-    return head + [line(' | '.join(row)) for row in rows]
-
-
-def _wrapped(line: str, columns: int = 100) -> str:
-    """Wrap a line of Markdown, unless it is a row of a table."""
-    if line.startswith('|'):
-        return line
-    return textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
-
-
-def _filled(report: Report) -> list[Column]:
+def filled(report: Report) -> list[Column]:
+    """Return the columns that some row fills."""
     return [(title, text) for title, text in COLUMNS if any(text(row) for row in report.rows)]
 
 
-def _rate_unit(ceiling: str) -> str:
+def rate_unit(ceiling: str) -> str:
+    """Return the unit of a ceiling."""
     return 'GFLOP/s' if ceiling.startswith('matmul') else 'GB/s'
 
 
-def _target_row(target: Target, report: Report) -> list[str]:
+def target_row(target: Target, report: Report) -> list[str]:
+    """Return the cells of a row under TARGET_TITLES."""
     sign = '>=' if target.at_least else '<='
     bound = f'{sign} {target.bound:g} {target.unit}'.rstrip()
     value = target.found(report)

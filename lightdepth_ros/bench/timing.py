@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times engines against each other in turns, so that a busy moment hits all of them alike."""
+"""Time engines against each other in turns, so that a busy moment affects all of them alike."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ import numpy as np
 from lightdepth_ros.backends import ENGINES
 from lightdepth_ros.bench.cost import COPY_BYTES, MATRIX, Cost, matrix_product, memory_copy
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.perception.cloud import points
 from lightdepth_ros.perception.perception import OUTPUTS, Perception
+from lightdepth_ros.perception.point_filter import without_flying
 
 WARM_UP = 5
 PAUSE_S = 1 / 30
@@ -183,7 +185,7 @@ def shares(
 def start_cost(case: Case) -> dict[str, float]:
     """Return 'first_s', import to first prediction, and 'memory_mib', resident, of a new process.
 
-    Both are what a program pays that does nothing but load this case and run it.
+    Both are for a program that only loads this case and runs it.
     """
     command = [
         sys.executable, '-m', 'lightdepth_ros.bench.start', str(case.contract), case.backend,
@@ -201,7 +203,7 @@ def perception_overhead(
 ) -> dict[str, float]:
     """Return the milliseconds per frame that are not the engine's: median over `rounds`.
 
-    'everything_ms': resize, crop, scale, validity, RGB at the output size and the cloud.
+    'everything_ms': resize, crop, scale, validity, RGB at the output size and the filtered cloud.
     'depth_only_ms': depth alone, no cloud. The camera image is `camera_hw` pixels.
     """
     perception = Perception(
@@ -216,7 +218,8 @@ def perception_overhead(
     for _ in range(WARM_UP + rounds):
         started = time.perf_counter()
         frame = perception.predict(image, camera, OUTPUTS)
-        cloud = points(frame.prediction, frame.rgb, cloud)
+        solid = without_flying(frame.prediction, NodeConfig().point_filter)
+        cloud = points(solid, frame.rgb, cloud)
         total_ms = (time.perf_counter() - started) * 1e3
         everything.append(total_ms - frame.timings_ms['engine'])
         started = time.perf_counter()

@@ -35,6 +35,7 @@ SETTINGS = (
     'max_range_m',
     'min_confidence',
     'temporal_filter',
+    'point_filter',
     'horizontal_fov_deg',
     'image_kind',
     'image_bits',
@@ -49,7 +50,7 @@ Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) or a ROS 1 bag, a
 node would publish to a new bag: the same topics, types and stamps, and bit for bit the same depth.
 No ROS is needed; the library rosbags is. Every image is used: nothing is dropped for being late.
 
-Killed, or out of disk? Give the same command again: it goes on where it was. Until it is done
+Killed, or out of disk? Run the same command again: it continues where it stopped. Until it is done
 the work lies in OUT.part; OUT appears when it is whole. Play it beside the recording:
 
   ros2 bag play drive & ros2 bag play drive_depth

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out `lightdepth bag`: opens everything, shows the progress, tells what came out."""
+"""Run `lightdepth bag`: open everything, show the progress, report the result."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def work(
     job: Job,
     show: Show,
 ) -> bool:
-    """Run the job to its end; return False if it was asked to stop before."""
+    """Run the job to its end; return False if it was told to stop."""
     if progress.images:
         show.bar.console.print(f'Going on after {progress.images} of {show.total} images.')
     printer = show.bar.console.print

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of `lightdepth bag`: progress, speed, what came out; and how to stop it."""
+"""What `lightdepth bag` shows: progress, speed, result; and how to stop it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lightdepth_ros.stream.counters import REASONS
 
 @contextmanager
 def stop_asked() -> Iterator[list[int]]:
-    """Yield a list that is no longer empty after SIGINT or SIGTERM, instead of an interruption."""
+    """Yield a list that SIGINT or SIGTERM fills, instead of interrupting."""
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -78,7 +78,7 @@ class Show:
         self.wall_s = 0.0
 
     def step(self) -> bool:
-        """Count an image; return whether to go on."""
+        """Count an image; return whether to continue."""
         self.images += 1
         self.wall_s = perf_counter() - self._started_s
         self.bar.update(self.task, advance=1, speed=f'{self.ratio:.1f}x real time')
@@ -108,7 +108,7 @@ def reason_text(tally: dict[str, int]) -> str:
 
 
 def summarise(console: Console, out: Path, progress: JobProgress, show: Show) -> None:
-    """Tell what is in the bag, what is not and why, and how fast it was."""
+    """Show what is in the bag, what is not and why, and how fast it was."""
     table = Table(title=f'{out}', title_justify='left')
     for heading in ('camera', 'images', 'published', 'dropped, and why'):
         table.add_column(heading)

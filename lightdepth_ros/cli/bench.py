@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import shlex
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,14 +15,7 @@ from rich.console import Console
 from lightdepth_ros.backends import ENGINES
 from lightdepth_ros.bench.matrix import Matrix, Peer, measure
 from lightdepth_ros.bench.plot import write_chart
-from lightdepth_ros.bench.report import (
-    SECTION,
-    markdown,
-    table,
-    target_table,
-    write_json,
-    write_section,
-)
+from lightdepth_ros.bench.report import Report, table, target_table, write_json
 from lightdepth_ros.cli.model_flags import add_model_flags, contracts, teaching
 from lightdepth_ros.errors import ConfigError
 
@@ -46,16 +35,17 @@ EXAMPLES = """\
 examples:
   lightdepth bench                              two minutes on two cores
   lightdepth bench --exit L --backend openvino --threads 1 2 4
-  lightdepth bench --peers --plot chart.svg     beside the networks the paper compares itself
-                                                with (needs a checkout and PyTorch)
+  lightdepth bench --plot chart.svg             with a chart (needs matplotlib)
+beside the networks that the paper compares itself with, in a checkout with PyTorch:
+  python -m tools.bench --peers
 """
 
 TABLE_WIDTH = 200
 """Columns that the table needs; a narrower terminal wraps its lines, which beats cut words."""
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
-    """Return the command's argument parser."""
+def parser(prog: str, *, checkout: bool = False) -> argparse.ArgumentParser:
+    """Return the command's argument parser; checkout: for tools/bench.py, which adds flags."""
     top = argparse.ArgumentParser(prog=prog, **teaching(DESCRIPTION, EXAMPLES))
     add_model_flags(top)
     top.add_argument(
@@ -77,38 +67,45 @@ def parser(prog: str) -> argparse.ArgumentParser:
     top.add_argument(
         '--no-start', action='store_true', help='do not start a process per case for start and MiB'
     )
-    top.add_argument(
-        '--peers', action='store_true',
-        help="also time the paper's network and those it is compared with; ratio 1.0 is then the "
-        "paper's network with logits out in ONNX Runtime on one thread",
-    )  # fmt: skip
     top.add_argument('--json', type=Path, metavar='FILE', help='write the raw results')
     top.add_argument('--plot', type=Path, metavar='FILE', help='draw charts (svg, png or pdf)')
-    top.add_argument(
-        '--doc', type=Path, metavar='FILE.md', help='fill the marked section of a document'
-    )
+    if not checkout:
+        top.add_argument('--peers', action='store_true', help=argparse.SUPPRESS)
+        top.add_argument('--doc', help=argparse.SUPPRESS)
     return top
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, show and write."""
+    if args.peers or args.doc:
+        raise ConfigError(
+            '--peers and --doc need a checkout of the repository: there, give the same flags to '
+            '`python -m tools.bench`'
+        )
+    measured(args, ['lightdepth', *sys.argv[1:]])
+    return 0
+
+
+def measured(args: argparse.Namespace, words: Sequence[str], peers: Sequence[Peer] = ()) -> Report:
+    """Measure what the flags ask for, show it, write --json and --plot, and return it.
+
+    words: the command, for the report. peers: networks to time beside ours.
+    """
     if args.rounds < 1 or min(args.threads) < 1:
         raise ConfigError('--rounds and --threads must be at least 1')
     console = Console()
     console.width = max(console.width, TABLE_WIDTH)
-    with contextlib.ExitStack() as stack:
-        peers = stack.enter_context(exported_peers()) if args.peers else []
-        matrix = Matrix(
-            contracts=[*contracts(args), *args.also],
-            backends=args.backend or list(ENGINES),
-            precisions=args.precision or ['fp32', 'fp16', 'bf16'],
-            threads=sorted(set(args.threads)),
-            input_hw=args.input,
-            peers=peers,
-            rounds=args.rounds,
-            starts=not args.no_start,
-        )
-        report = measure(matrix, shlex.join(['lightdepth', *sys.argv[1:]]), console)
+    matrix = Matrix(
+        contracts=[*contracts(args), *args.also],
+        backends=args.backend or list(ENGINES),
+        precisions=args.precision or ['fp32', 'fp16', 'bf16'],
+        threads=sorted(set(args.threads)),
+        input_hw=args.input,
+        peers=peers,
+        rounds=args.rounds,
+        starts=not args.no_start,
+    )
+    report = measure(matrix, shlex.join(words), console)
     console.print(table(report))
     console.print(target_table(report))
     if not any(row.gmac for row in report.rows):
@@ -119,25 +116,4 @@ def run(args: argparse.Namespace) -> int:
         write_json(report, args.json)
     if args.plot:
         write_chart(report, args.plot)
-    if args.doc:
-        write_section(args.doc, SECTION, markdown(report))
-    return 0
-
-
-@contextlib.contextmanager
-def exported_peers() -> Iterator[list[Peer]]:
-    """Export the compared networks in a process of its own; their files live as long as this.
-
-    The runtime imports neither torch nor training. Raises ConfigError without them.
-    """
-    with tempfile.TemporaryDirectory(prefix='lightdepth_peers_') as folder:
-        command = [sys.executable, '-m', 'training.peers.export', '--out', folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            last = done.stderr.strip().splitlines()[-1:]
-            raise ConfigError(
-                '--peers needs PyTorch and must be started in a checkout of the repository: '
-                f'{"".join(last)}'
-            )
-        facts = json.loads((Path(folder) / 'peers.json').read_text(encoding='utf-8'))
-        yield [Peer.of(fact, Path(folder)) for fact in facts]
+    return report

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command-line flags that say which camera took the pictures."""
+"""Command-line flags for the camera that took the pictures."""
 
 from __future__ import annotations
 

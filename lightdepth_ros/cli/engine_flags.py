@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `lightdepth engine` can be told, and how its help explains it."""
+"""The flags of `lightdepth engine` and their help."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ that was named cannot run; a backend that is merely not installed is told and pa
     """\
 examples:
   lightdepth engine check                       every backend that is installed, all four exits
-  lightdepth engine check --backend tensorrt    also tells what to install, if it is not there
+  lightdepth engine check --backend tensorrt    also says what to install, if it is missing
   lightdepth engine check --backend openvino --precision bf16 --exit L
   lightdepth engine check --backend auto --threads 2
                                                 which one `backend: auto` takes, and why
@@ -79,7 +79,7 @@ examples:
 PRUNE = (
     """\
 Delete cached engines: damaged ones always, then the least recently used beyond the bounds. Each
-build does the same, so it is seldom needed. A node that runs keeps its engine: it was read into
+build does the same, so it is rarely needed. A running node keeps its engine: it was read into
 memory.
 """,
     """\

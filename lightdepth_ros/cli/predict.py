@@ -27,6 +27,7 @@ from lightdepth_ros.perception import cloud
 from lightdepth_ros.perception.lens import Lens, ViewOf
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.perception.perception import OUTPUTS, Frame, Perception
+from lightdepth_ros.perception.point_filter import without_flying
 from lightdepth_ros.perception.preprocess import Preprocessor
 
 SETTINGS = (
@@ -42,6 +43,7 @@ SETTINGS = (
     'min_range_m',
     'max_range_m',
     'min_confidence',
+    'point_filter',
     'horizontal_fov_deg',
     'camera_height_m',
     'camera_pitch_deg',
@@ -220,7 +222,7 @@ def _predict_one(
     view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
     frame = perception.predict(rgb, view, OUTPUTS)
     shown = enlarged(perception, rgb, view, args.fit)
-    files.write_files(contents(frame, shown, args.out / name))
+    files.write_files(contents(frame, shown, args.out / name, args.point_filter))
     total = (perf_counter() - started) * 1e3
     return {**frame.timings_ms, 'all, with reading, drawing and writing': total}
 
@@ -238,7 +240,9 @@ def enlarged(
     return large
 
 
-def contents(frame: Frame, shown: np.ndarray, stem: Path) -> dict[Path, bytes]:
+def contents(
+    frame: Frame, shown: np.ndarray, stem: Path, point_filter: float
+) -> dict[Path, bytes]:
     """Return the files of one frame, path -> bytes; `shown` is the large picture."""
     prediction = frame.prediction
     label = prediction.label_id
@@ -252,7 +256,8 @@ def contents(frame: Frame, shown: np.ndarray, stem: Path) -> dict[Path, bytes]:
         'overlay.png': files.png(draw.label_picture(shown, label)),
     }
     if prediction.camera is not None:
-        result['cloud.ply'] = files.ply(cloud.points(prediction, frame.rgb))
+        solid = without_flying(prediction, point_filter)
+        result['cloud.ply'] = files.ply(cloud.points(solid, frame.rgb))
     return {stem.with_name(f'{stem.name}_{kind}'): data for kind, data in result.items()}
 
 

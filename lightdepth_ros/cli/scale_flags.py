@@ -128,7 +128,7 @@ def _add_bag(way: argparse.ArgumentParser) -> None:
     add('--camera-info-topic', default='', metavar='TOPIC', help='Default: beside the images.')
     add('--points-topic', default='', metavar='TOPIC', help='PointCloud2 of a lidar.')
     add('--depth-topic', default='', metavar='TOPIC', help='Registered depth, 32FC1 or 16UC1.')
-    add('--frames', type=int, default=60, help='About so many images are used (60).')
+    add('--frames', type=int, default=60, help='Number of images to use, roughly (60).')
     add('--tolerance-s', type=float, default=0.02, help='Largest time apart, seconds (0.02).')
     add('--near-m', type=float, default=1.0, help='Nearest depth to compare (1).')
     add('--far-m', type=float, default=40.0, help='Farthest depth to compare (40).')

@@ -25,7 +25,7 @@ OUTPUTS = ('depth', 'label', 'confidence')
 """What a model file gives, in order; any subset may be asked of `run`."""
 
 Report = Callable[[str], None]
-"""Called with one line of text while something slow goes on (at least every 5 s)."""
+"""Called with one line of text while something slow runs (at least every 5 s)."""
 
 BUILDING, READY, REFUSED = 'building', 'ready', 'refused'
 """States of an engine, as the diagnostics show them."""

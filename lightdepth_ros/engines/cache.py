@@ -102,7 +102,7 @@ def get_or_build(
 ) -> bytes:
     """Return the engine for `key`: from the cache, or built now and then cached.
 
-    Processes that want an engine at the same time take turns; whoever comes second finds the
+    Processes that want an engine at the same time take turns; the second one finds the
     first one's file. A cache that cannot be used (read only, full) costs a warning through
     `report`, and the engine is used from memory. What `build` raises is passed on.
     """

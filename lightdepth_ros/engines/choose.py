@@ -159,7 +159,7 @@ def _race(engines: dict[str, Engine], input_hw: tuple[int, int] | None) -> dict[
 
 
 def fastest(median_ms: dict[str, float]) -> str:
-    """Return the engine to take: the fastest, but ONNX Runtime where nobody clearly beats it."""
+    """Return the engine to use: the fastest, or ONNX Runtime if none is clearly faster."""
     best = min(median_ms, key=lambda name: median_ms[name])
     usual = median_ms.get(USUAL)
     return USUAL if usual is not None and median_ms[best] >= MARGIN * usual else best

@@ -110,7 +110,7 @@ class DeviceIo:
         """Record copies and kernels as one CUDA graph, which `run` then launches in one call.
 
         Run once before. Returns '' or why it could not be recorded: some engines cannot, and
-        then `run` goes on as before.
+        then `run` works as before.
         """
         cuda = self._cuda
         mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal

@@ -109,17 +109,16 @@ def golden_ground(
 def compare(engine: Engine, reference: Engine, input_hw: tuple[int, int] | None = None) -> Verdict:
     """Run both on the golden image; the bound is that of the engine's `precision`.
 
-    A model that takes a ground map must agree with it and with one that knows no mount: the
-    verdict of the first that fails is returned.
+    A model that takes a ground map must agree with it and with one that knows no mount; the
+    verdict that fails is returned, else the first.
     input_hw: (height, width); None = the contract's. An engine that fails to run is refused.
     """
     hw = input_hw or engine.contract.input_hw
-    verdict = Verdict(True, '')
-    for known in (True, False) if engine.contract.takes_ground else (False,):
-        verdict = _compare(engine, reference, hw, known)
-        if not verdict.passed:
-            break
-    return verdict
+    if not engine.contract.takes_ground:
+        return _compare(engine, reference, hw, known=False)
+    first = _compare(engine, reference, hw, known=True)
+    second = _compare(engine, reference, hw, known=False) if first.passed else first
+    return first if second.passed else second
 
 
 def _compare(engine: Engine, reference: Engine, hw: tuple[int, int], known: bool) -> Verdict:

@@ -50,7 +50,7 @@ def serving_engine(request: EngineRequest) -> Engine:
 
     ONNX Runtime, the reference, is returned as it is; anything else as a HandoverEngine. Raises
     ContractError or EngineError, at once, for what cannot work at all: a backend that was named
-    but lacks its libraries or its GPU is an error that tells the remedy, not a fallback.
+    but lacks its libraries or its GPU is an error that names the remedy; there is no fallback.
     """
     input_hw = request.input_hw or load_contract(request.contract_path).input_hw
     if request.backend == REFERENCE:
@@ -89,7 +89,7 @@ class HandoverEngine:
     stand-in again until the engine for that size is made. One that was refused is not tried
     again. Thread safe: runs take turns.
 
-    state, text  BUILDING, READY, or REFUSED (then the stand-in goes on): for the diagnostics.
+    state, text  BUILDING, READY, or REFUSED (the stand-in keeps serving): for the diagnostics.
     backend, device, precision  of the engine that serves now.
     """
 

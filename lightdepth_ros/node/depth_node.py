@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from lightdepth_ros import shared_memory
-from lightdepth_ros.config import NodeConfig
+from lightdepth_ros.config import RANGE_SENSORS, NodeConfig
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.node import diagnostics, params, topics
 from lightdepth_ros.node.ending import Signals, leave
@@ -32,6 +32,7 @@ from lightdepth_ros.node.rclpy_workarounds import (
 )
 from lightdepth_ros.node.tf import TfInput
 from lightdepth_ros.stream import counters, health
+from lightdepth_ros.stream.following import AUTO
 from lightdepth_ros.stream.model_set import ModelSet
 from lightdepth_ros.stream.pipeline import Pipeline, Switcher
 from lightdepth_ros.stream.stream import Stream, Waiting
@@ -44,7 +45,7 @@ EXIT_FAILED, EXIT_BAD_CONFIG = 1, 2
 
 
 class InferenceDiedError(RuntimeError):
-    """The worker met an error that nobody foresaw; its traceback was printed."""
+    """The worker met an unexpected error; its traceback was printed."""
 
 
 class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
@@ -60,6 +61,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         self._streams: list[Stream] = []
         self._worker: Worker[Waiting] | None = None
         self._inputs: list[Input] = []
+        self._anchors: list[tuple[str, Input]] = []
         self._finalized = False
         self._bond: Any = None
         self._label_infos: list[Any] = []
@@ -107,6 +109,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
         for index, stream in enumerate(self._streams):
             stream.activate()
             self._inputs += self._inputs_of(index, stream)
+            self._anchors += topics.open_anchor_inputs(self, stream, self._voice)
         self._follow()
         result = super().on_activate(state)  # from here on publishers publish
         self._tell_classes()
@@ -128,7 +131,7 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
 
     @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever runs and free everything."""
+        """Stop what runs and free everything."""
         self._stop()
         self._free()
         self._finalized = True
@@ -151,9 +154,10 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
             self._bond.shutdown()
             self._bond = None
         self._tf.close()
-        for entry in self._inputs:
+        for entry in (*self._inputs, *(entry for _, entry in self._anchors)):
             entry.close()
         self._inputs.clear()
+        self._anchors.clear()
         if self._worker is not None:
             for index, _ in self._worker.stop():
                 self._streams[index].counters.drop(counters.DEACTIVATED)
@@ -200,7 +204,14 @@ class DepthNode(LifecycleNode):  # type: ignore[misc]  # rclpy has no types
     def _follow(self) -> None:
         for entry in self._inputs:
             entry.follow(self._config.image_reliability)
-        self._tf.follow(self._worker is not None and self._config.mount == 'tf')
+        sources = self._config.anchors
+        for source, entry in self._anchors:
+            if source in sources:
+                entry.follow(AUTO)
+            else:
+                entry.close()
+        needs_tf = self._config.mount == 'tf' or set(sources) & set(RANGE_SENSORS)
+        self._tf.follow(self._worker is not None and bool(needs_tf))
 
     def _process(self, index: int, waiting: Waiting) -> None:
         assert self._switcher is not None
@@ -283,7 +294,7 @@ def engine_voice(logger: Any) -> Callable[[str], None]:
 
 
 def run(node: DepthNode) -> int:
-    """Start the node if it shall start itself, serve it, and return the exit code."""
+    """Start the node if `autostart` says so, run it, and return the exit code."""
     if node.config.autostart and not node.start():
         if not rclpy.ok():
             return 0

@@ -148,6 +148,8 @@ class Reporter:
             no_cloud=_no_cloud(stream, subscribers),
             mount=stream.mounting.text,
             no_mount=stream.mounting.problem if state == ACTIVE else '',
+            anchor=stream.anchors.facts(),
+            no_anchor=stream.anchors.problem if state == ACTIVE else '',
         )
 
     def _forget_mismatches(self, stream: Stream) -> None:

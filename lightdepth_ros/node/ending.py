@@ -31,7 +31,7 @@ class Signals:
             signal.signal(number, self._note)
 
     def init(self, args: list[str] | None) -> bool:
-        """Initialise rclpy; return whether the process shall go on. Raises ConfigError for ROS
+        """Initialise rclpy; return whether the process should continue. Raises ConfigError for ROS
         arguments that make no sense."""
         folder, why = ros_log_folder(os.environ)
         if folder:
@@ -57,7 +57,7 @@ def leave(code: int) -> NoReturn:
     The interpreter's own way out runs the destructors of rclpy and of the DDS in any order. One
     exit in about forty ended with code -11 after its last message; that is the likely place.
     A node is part of a ring of references, so it is looked for: the DDS frees its shared memory
-    (67 MB with config/fastdds.xml) with the last object, and nobody else ever would.
+    (67 MB with config/fastdds.xml) with the last object, and nothing else ever would.
     """
     gc.collect()
     sys.stdout.flush()

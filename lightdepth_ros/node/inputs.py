@@ -79,13 +79,13 @@ class Input:
         self._end_leaving()
         offers = offers_on(self._node, self.topic.name, self.topic.type_name)
         if not offers and self._subscriptions and self._reliability == AUTO:
-            return  # whoever comes back most likely offers the same
+            return  # a publisher that comes back most likely offers the same
         asked = wishes(offers, self._reliability, self.topic.both)
         for wish in asked - self._subscriptions.keys():
             self._subscriptions[wish] = self._subscribe(wish)
         for wish in self._subscriptions.keys() - asked:
             self._leaving.append(self._subscriptions.pop(wish))
-        if not NUMBERED:  # nothing tells what came twice
+        if not NUMBERED:  # duplicates cannot be recognised
             self._end_leaving()
 
     def close(self) -> None:

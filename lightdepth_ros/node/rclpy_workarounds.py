@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 NUMBERED = hasattr(Subscription, 'CallbackType')
-"""Whether rclpy tells the running number of a message. Humble's does not: ros2/rclpy#922."""
+"""Whether rclpy gives the sequence number of a message. Humble's does not: ros2/rclpy#922."""
 
 RCL_ERRORS = (_rclpy.RCLError, _rclpy.InvalidHandle)
 """What any call raises once SIGINT or SIGTERM has shut ROS down under it (Humble to Jazzy,
@@ -132,11 +132,11 @@ def told(transition: Transition) -> Transition:
             self.get_logger().error(str(error))
             raise
         except Exception:
-            if self.context.ok():  # else whatever it was is only the end of ROS
+            if self.context.ok():  # otherwise ROS is only shutting down
                 self.get_logger().error(f'{transition.__name__}: {traceback.format_exc()}')
             raise
 
-    return telling  # type: ignore[return-value]  # the same, for whoever calls it
+    return telling  # type: ignore[return-value]  # the same for every caller
 
 
 def survive_illegal_transitions(node: LifecycleNode) -> None:
@@ -162,7 +162,7 @@ def spin(node: LifecycleNode) -> None:
     """Serve the node until ROS is shut down.
 
     An RCLError that leaves a callback ends rclpy's spin (Humble to Jazzy, by design); here it is
-    logged, and the node goes on.
+    logged, and the node continues.
     """
     executor = SingleThreadedExecutor()
     executor.add_node(node)

@@ -17,8 +17,8 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header, String
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
+from std_msgs.msg import Float32, Header, String
 
 from lightdepth_ros.classes import SemanticClass
 from lightdepth_ros.node.inputs import Input, Topic
@@ -59,6 +59,8 @@ RELIABLE = QoSProfile(
     depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
 """Reaches reliable and best effort consumers."""
+SCALE = 'depth/scale'
+"""The factor by which anchors moved the depth of a frame: std_msgs/Float32."""
 LATCHED = QoSProfile(
     depth=1,
     history=HistoryPolicy.KEEP_LAST,
@@ -109,12 +111,18 @@ def open_stream(
         voice=voice,
         clock_ns=lambda: int(node.get_clock().now().nanoseconds),
         transforms=transforms,
+        scale=OpenPublisher(
+            _open_publisher(
+                node, Float32, f'{prefix}{SCALE}', RELIABLE, mismatches, voice, seldom
+            ),
+            node.context.ok,
+        ),
     )
 
 
 def close_stream(node: LifecycleNode, stream: Stream) -> None:
     """Destroy the publishers that `open_stream` created."""
-    for publisher in stream.publishers.values():
+    for publisher in (*stream.publishers.values(), stream.scale):
         if isinstance(publisher, OpenPublisher):
             node.destroy_lifecycle_publisher(publisher.publisher)
 
@@ -178,6 +186,31 @@ def open_inputs(
         Input(node, topic, _noting(topic.name, False, stream.mismatches, voice))
         for topic in topics
     ]
+
+
+def open_anchor_inputs(
+    node: LifecycleNode, stream: Stream, voice: Voice
+) -> list[tuple[str, Input]]:
+    """Return (source, input) of all range sensors; they subscribe with their first `follow`.
+
+    All cameras of a node hear the same sensors: transforms tell where each camera sees them.
+    """
+    heard = stream.anchors.inputs
+    kinds = (
+        ('scan', 'scan', LaserScan, lambda msg, _: heard.add('scan', msg)),
+        ('cloud', 'anchor/points', PointCloud2, lambda msg, _: heard.add('cloud', msg)),
+        ('depth', 'anchor/depth', Image, lambda msg, _: heard.add('depth', msg)),
+        ('depth', 'anchor/camera_info', CameraInfo, lambda msg, _: heard.add_depth_info(msg)),
+    )
+    found = []
+    for source, name, kind, take in kinds:
+        topic = node.resolve_topic_name(name)
+        known = Topic(
+            topic, kind, f'sensor_msgs/msg/{kind.__name__}', take, both=kind is CameraInfo
+        )
+        noting = _noting(topic, False, stream.mismatches, voice)
+        found.append((source, Input(node, known, noting)))
+    return found
 
 
 def _open_publisher(

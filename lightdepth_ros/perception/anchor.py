@@ -34,8 +34,10 @@ SLOPES = (0.2, 3.0)
 """Anchored ln depth rises with predicted ln depth, on one ray, by at least and at most this."""
 FEWEST = 3
 """Points below which nothing is done."""
-MOST_OFF = 0.5
+MOST_OFF = 0.4
 """Share of points that may disagree with the rest; beyond it none is believed."""
+WILDEST = 0.4
+"""Robust deviation of ln depth from the low-order part, above which no point is believed."""
 ROUNDS, ENOUGH = 4, 400
 """Robust fits of the low-order part, and about how many points they look at."""
 TUKEY = 4.685
@@ -115,12 +117,12 @@ def anchor(
     used = _usable(log, known, camera, points)
     sent, count = len(points.depth_m), len(used.misfit)
     if count < FEWEST:
-        return _not(depth_m, confidence, sent, f'{count} of {sent} points can be used')
-    trust, factor_log = _trust(used, prior)
+        return not_anchored(depth_m, confidence, sent, f'{count} of {sent} points can be used')
+    trust, factor_log, sigma = _trust(used, prior)
     believed = trust > 0
     agreeing = int(np.count_nonzero(believed))
-    if agreeing < max(FEWEST, (1 - MOST_OFF) * count):
-        return _not(depth_m, confidence, sent, f'only {agreeing} of {count} points agree')
+    if sigma > WILDEST or agreeing < max(FEWEST, (1 - MOST_OFF) * count):
+        return not_anchored(depth_m, confidence, sent, _wild(agreeing, count, sigma))
     cells = gather(used.place[believed], used.misfit[believed], trust[believed])
     field = fit_field(cells, heavy_tailed(prior, factor_log), 2)
     axes = _axes(camera, log, known)
@@ -157,9 +159,16 @@ def _usable(log: np.ndarray, known: np.ndarray, camera: Camera, points: AnchorPo
     return _Used(place[kept], misfit[kept], pixel[kept])
 
 
-def _trust(used: _Used, prior: Prior) -> tuple[np.ndarray, float]:
-    """Return the (n,) trust in points by a robust fit of the low-order part, 0 = not believed,
-    and ln of the factor at MIDDLE_LOG."""
+def _wild(agreeing: int, count: int, sigma: float) -> str:
+    return (
+        f'{agreeing} of {count} points agree, within {sigma:.0%}; were sensor or camera moved, or '
+        'are the transforms between them wrong?'
+    )
+
+
+def _trust(used: _Used, prior: Prior) -> tuple[np.ndarray, float, float]:
+    """Return the (n,) trust in points by a robust fit of the low-order part, 0 = not believed, ln
+    of the factor at MIDDLE_LOG, and the robust deviation from the fit."""
     every = len(used.misfit) // ENOUGH + 1
     basis, misfit = low_order(used.place[::every]), used.misfit[::every]
     precision = np.diag(1 / replace(prior, factor=1.0).low ** 2)
@@ -171,7 +180,7 @@ def _trust(used: _Used, prior: Prior) -> tuple[np.ndarray, float]:
         weighted = basis * (_tukey(left, sigma) * np.float32(information / sigma**2))[:, None]
         found = np.linalg.solve(weighted.T @ basis + precision, weighted.T @ misfit)
     left = used.misfit - low_order(used.place) @ found.astype(np.float32)
-    return _tukey(left, sigma), float(found[0])
+    return _tukey(left, sigma), float(found[0]), sigma
 
 
 def _tukey(left: np.ndarray, sigma: float) -> np.ndarray:
@@ -283,7 +292,9 @@ def _report(
     )
 
 
-def _not(depth_m: np.ndarray, confidence: np.ndarray | None, sent: int, why_not: str) -> Anchored:
+def not_anchored(
+    depth_m: np.ndarray, confidence: np.ndarray | None, sent: int, why_not: str
+) -> Anchored:
     nothing = float('nan')
     report = AnchorReport(0, sent, 1.0, 0.0, nothing, nothing, why_not)
     return Anchored(depth_m, confidence, report)

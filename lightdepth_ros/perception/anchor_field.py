@@ -32,7 +32,7 @@ CELL_SIZE = np.array([0.07, 0.03, 0.15], np.float32)
 """Of the finest cells: x / z, y / z, ln depth."""
 CELL_SIGMA, POINT_SIGMA = 0.02, 0.09
 """Errors of ln depth: of what a cell stands for, and of a single point."""
-FREEDOM = 20.0
+FREEDOM = 8.0
 """Degrees of freedom of the factor's prior; see heavy_tailed."""
 TOLERANCE = 0.5
 """Misfit that halves the trust in a cell, at least."""

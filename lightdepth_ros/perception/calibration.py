@@ -144,7 +144,7 @@ def describe(view: Camera | Lens | None) -> str:
 
 
 class NoCameraInfoYetError(BadCameraError):
-    """There is no camera_info, and it is too early to go on without."""
+    """There is no camera_info yet, and it is too early to continue without."""
 
 
 class Calibration:
@@ -164,7 +164,7 @@ class Calibration:
         return 'no camera_info' if self._info is None else describe(self._view)
 
     def wait_again(self) -> None:
-        """Start anew to wait for a first camera_info."""
+        """Start to wait for a first camera_info again."""
         self._waiting_since_s = time.perf_counter()
 
     def update(self, info: Any) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lens distortion, undone on the way from raw pixels to the network input.
+"""Removes lens distortion between raw pixels and the network input.
 
 Formulas: plumb_bob is the model of Brown (Close-range camera calibration, 1971),
 rational_polynomial its quotient form as OpenCV's calib3d documents it, equidistant the fisheye

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
@@ -49,11 +49,20 @@ class Frame:
     timings_ms: dict[str, float]
 
 
+Bend = Callable[
+    [np.ndarray, np.ndarray | None, np.ndarray | None, Camera, Mount | None],
+    tuple[np.ndarray, np.ndarray | None],
+]
+"""(depth in metres (h, w) float32, labels, confidence, camera, mount) -> depth, confidence. +Inf
+and NaN stay."""
+
+
 class Standing(NamedTuple):
-    """The mount that holds for a frame, and GroundView.below of it."""
+    """The mount that holds for a frame, GroundView.below of it, and what bends its depth."""
 
     mount: Mount | None
     below: np.ndarray | None
+    bend: Bend | None
 
 
 class Perception:
@@ -104,13 +113,15 @@ class Perception:
         view: Camera | Lens | None,
         outputs: Collection[str],
         mount: Mount | None = None,
+        bend: Bend | None = None,
     ) -> Frame:
         """Infer one image and compute nothing that `outputs`, a subset of OUTPUTS, does not need.
 
-        rgb: (H, W, 3) uint8. view: the calibration of `rgb`; a Lens is undistorted on the way.
+        rgb: (H, W, 3) uint8. view: the calibration of `rgb`; with a Lens, distortion is removed.
         With view None the depth is right for a camera of the canonical focal length only, and the
         prediction has neither camera nor mount: without a focal length nothing lies anywhere.
         mount: of this image's camera; None = the one given to the constructor, if any.
+        bend: what corrects metres and confidence before the rules below; not without a camera.
 
         Depth in metres = graph depth * (focal length in network pixels / canonical focal length)
         * depth_scale, and, where the model takes a ground map and the mount is known, * (camera
@@ -127,7 +138,7 @@ class Perception:
         Raises BadImageError, BadCameraError or EngineError.
         """
         with self._turn:
-            return self._predict(rgb, view, outputs, mount)
+            return self._predict(rgb, view, outputs, mount, bend)
 
     def _predict(
         self,
@@ -135,6 +146,7 @@ class Perception:
         view: Camera | Lens | None,
         outputs: Collection[str],
         mount: Mount | None,
+        bend: Bend | None,
     ) -> Frame:
         started = perf_counter()
         prepared = self._preprocessor.prepare(rgb, view)
@@ -145,7 +157,7 @@ class Perception:
         cells = ground.cells if self._engine.contract.takes_ground else None
         raw = self._engine.run(prepared.batch, wanted, cells) if wanted else {}
         inferred = perf_counter()
-        prediction = self._finish(raw, prepared, Standing(mount, ground.below), outputs)
+        prediction = self._finish(raw, prepared, Standing(mount, ground.below, bend), outputs)
         small = None
         if 'rgb' in outputs:
             small = halve(prepared.batch[0], self._stride.bit_length() - 1)
@@ -182,9 +194,19 @@ class Perception:
         confidence = raw['confidence'][0] if 'confidence' in raw else None
         if 'depth' in raw:
             factor = self._factor(prepared.focal_px, standing.mount)
-            depth = self._metres(raw['depth'][0], factor, confidence)
-            if label is not None:
-                self._open_sky(depth, label, factor, standing.below)
+            depth = raw['depth'][0]
+            depth *= np.float32(factor)
+            sky = self._sky(depth, label, confidence, factor, standing.below)
+            np.putmask(depth, depth >= self._saturated_m(factor), np.inf)
+            if standing.bend is not None and prepared.camera is not None:
+                if sky is not None:
+                    np.putmask(depth, sky, np.inf)
+                depth, confidence = standing.bend(
+                    depth, label, confidence, prepared.camera, standing.mount
+                )
+            self._limit(depth, confidence)
+            if sky is not None:
+                np.putmask(depth, sky, np.inf)
         else:
             depth = self._no_depth(prepared)
         if prepared.unknown is not None:
@@ -204,26 +226,31 @@ class Perception:
             factor *= height_factor(mount, contract.canonical_height_m)
         return factor
 
-    def _metres(
-        self, depth: np.ndarray, factor: float, confidence: np.ndarray | None
-    ) -> np.ndarray:
-        far_m = min(self._max_range_m, self._saturated_m(factor))
-        depth *= np.float32(factor)
-        np.putmask(depth, depth >= far_m, np.inf)
+    def _limit(self, depth: np.ndarray, confidence: np.ndarray | None) -> None:
+        np.putmask(depth, depth >= self._max_range_m, np.inf)
         if self._min_range_m > 0:
             np.putmask(depth, depth < self._min_range_m, -np.inf)
         if confidence is not None and self._min_confidence > 0:
             np.putmask(depth, confidence < self._min_confidence * 255, np.nan)
-        return depth
 
-    def _open_sky(
-        self, depth: np.ndarray, label: np.ndarray, factor: float, below: np.ndarray | None
-    ) -> None:
-        sky = label == SKY
-        sky &= ~(depth < SKY_FROM * self._saturated_m(factor))  # so that NaN may be sky
+    def _sky(
+        self,
+        depth: np.ndarray,
+        label: np.ndarray | None,
+        confidence: np.ndarray | None,
+        factor: float,
+        below: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """Return (h, w) bool: what is sky, judged before anything bends the depth."""
+        if label is None:
+            return None
+        near = depth < SKY_FROM * self._saturated_m(factor)
+        if confidence is not None and self._min_confidence > 0:
+            near &= confidence >= self._min_confidence * 255  # unknown depth may be sky
+        sky: np.ndarray = (label == SKY) & ~near
         if below is not None:
             sky &= ~below
-        np.putmask(depth, sky, np.inf)
+        return sky
 
     def _saturated_m(self, factor: float) -> float:
         return self._engine.contract.depth_range_m[1] * factor * SATURATED

@@ -8,9 +8,9 @@ import numpy as np
 GATE = 0.15
 """Depths that differ by a larger factor (as natural logarithm) are another surface, not noise."""
 CUT_SHARE = 0.5
-"""A frame in which more pixels than this jumped shows another scene: start anew."""
+"""If more pixels than this jump, the scene has changed: start again."""
 GAP_S = 1.0
-"""A pause longer than this, or time running backwards, starts anew."""
+"""After a longer pause, or if time runs backwards, start again."""
 
 
 class TemporalFilter:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of a lidar or depth camera in a recording, beside what the network says there."""
+"""Depth of a lidar or depth camera in a recording, with the network's depth at the same pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from lightdepth_ros.bag import measurements as bag_measurements
 from lightdepth_ros.bag.matching import NearestStamps, Pair
 from lightdepth_ros.bag.recording import (
     DEPTH_TYPES,
@@ -22,6 +21,7 @@ from lightdepth_ros.bag.recording import (
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import DataError
 from lightdepth_ros.scale.view import Seen
+from lightdepth_ros.stream import measurements as bag_measurements
 from lightdepth_ros.stream.messages import image_to_rgb
 from lightdepth_ros.stream.transforms import Transforms, pose_matrix
 

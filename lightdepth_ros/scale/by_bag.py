@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale bag`: gathers depth of a recording and what the network says there."""
+"""`lightdepth scale bag`: collects measured and predicted depth from a recording."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale height`: gathers how high the camera is over the ground it predicts."""
+"""`lightdepth scale height`: collects the height of the camera over the predicted ground."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def from_ground(
     roll = float(np.median([g.roll_deg for _, g in good])) if good else math.nan
     notes = []
     if 0 < len(good) < 3:
-        notes.append('Fewer than three images: nothing tells how far off they are. Take more.')
+        notes.append('Fewer than three images: their error is unknown. Take more.')
     return Gathered(
         pairs=Pairs(np.full(len(good), float(height_m)), heights, np.arange(len(good))),
         tables=lambda scale: [_ground_table(rows, scale)],
@@ -76,7 +76,7 @@ def from_ground(
 
 
 def some_images(place: Path, most: int) -> list[Path]:
-    """Return a picture, or at most so many of those in a folder, evenly over their names."""
+    """Return a picture, or at most that many of a folder, evenly over their names."""
     if files.is_image(place):
         return [place]
     if not place.is_dir():

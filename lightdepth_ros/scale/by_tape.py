@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lightdepth scale tape`: gathers taped distances and what the network says of them."""
+"""`lightdepth scale tape`: collects taped distances and the network's depth there."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def from_tapes(
             'stands for its focal length, and fits only a node without calibration.'
         )
     if len(readings) < 3:
-        notes.append('Fewer than three distances: nothing tells how far off they are. Tape more.')
+        notes.append('Fewer than three distances: their error is unknown. Tape more.')
     return Gathered(
         pairs=pairs_of(readings),
         tables=lambda scale: [_tape_table(readings, scale)],

@@ -13,7 +13,7 @@ from lightdepth_ros.perception.ground import robust_sigma
 MEDIAN_TO_MEAN = 1.2533
 """Standard error of a median over that of a mean, for normally distributed errors: sqrt(pi/2)."""
 ENOUGH_GROUPS = 3
-"""From so many images (or tapes) on, how much they differ tells the uncertainty."""
+"""With this many images (or tapes), their differences give the uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Pairs:
 
     true_m       metres, from tape, lidar or camera height.
     predicted_m  metres of the same, from the network.
-    group        int, which image or tape each pair comes from: errors within one hang together.
+    group        int, the image or tape of each pair: errors within one are correlated.
     """
 
     true_m: np.ndarray
@@ -38,9 +38,9 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a fit must keep to be written.
+    """What a fit must satisfy to be written.
 
-    points, groups  at least so many.
+    points, groups  the least numbers of them.
     spread          largest robust standard deviation of ln(true / predicted).
     low, high       range of plausible factors.
     """
@@ -70,9 +70,9 @@ class Fit:
 def fit_scale(pairs: Pairs) -> Fit:
     """Return the median factor: the median over groups of the median within each.
 
-    So an image full of points weighs no more than another. Half of the pairs may be wrong. The
-    error comes from how much the groups differ; from one or two groups it is the spread of
-    all pairs, which is no less than the truth, as long as they do not all err alike.
+    So an image with many points weighs no more than another. Half of the pairs may be wrong. The
+    error comes from how much the groups differ. With one or two groups it is the spread of all
+    pairs, which is an upper bound as long as they do not share the same error.
     """
     logs = pairs.log_ratio
     if logs.size == 0:
@@ -91,7 +91,7 @@ def fit_scale(pairs: Pairs) -> Fit:
 def check_fit(fit: Fit, limits: Limits, what: str, groups: str, remedy: str) -> None:
     """Raise DataError, with the numbers and what to do, for a fit that must not be used.
 
-    what, groups: names of the pairs and of where they come from. remedy: what makes them more.
+    what, groups: names of the pairs and of their sources. remedy: how to get more of them.
     """
     if fit.points < limits.points or fit.groups < limits.groups:
         raise DataError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each of the three ways of `lightdepth scale` ends in."""
+"""The result of each of the three ways of `lightdepth scale`."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Tile:
 
 
 def band_table(pairs: Pairs, scale: float) -> Table:
-    """Return what is left after the correction, by true distance."""
+    """Return the error that remains after the correction, by true distance."""
     table = Table(title='after the correction, by distance', title_justify='left')
     for heading in ('distance', 'points', 'median error', 'spread'):
         table.add_column(heading, justify='right')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taped distances: what the network says at the pixels of a thing whose distance was measured."""
+"""Taped distances, and the network's depth at the pixels of the measured thing."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def read_tapes(path: Path) -> list[Tape]:
 
 
 def read_off(seen: Seen, tape: Tape, along_axis: bool) -> Reading:
-    """Return what the network says in the tape's region; DataError where it says nothing.
+    """Return the network's depth in the tape's region; DataError if it has none there.
 
     A single pixel stands for the 3 x 3 output pixels around it. along_axis: the tape was held
     along the camera's axis; else it went from the lens straight to the thing.

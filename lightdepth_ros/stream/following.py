@@ -47,7 +47,7 @@ def wishes(
     reliability: one of RELIABILITIES. auto: reliable if all publishers are, else best effort,
     which matches everybody. both: where only some publishers are latched, ask for both
     durabilities with a subscription each; messages of the latched ones then come twice.
-    Without a publisher the answer is the one that matches whoever comes.
+    Without a publisher the answer is the one that matches any publisher.
     """
     all_reliable = bool(offers) and all(offer.reliable for offer in offers)
     reliable = all_reliable if reliability == AUTO else reliability == RELIABLE

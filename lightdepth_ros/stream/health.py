@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lightdepth_ros.engines import BUILDING, REFUSED
@@ -24,6 +24,8 @@ PREFIXES = {
     'dropped': 'dropped: ',
     'subscribers': 'subscribers of ',
     'qos_mismatches': 'QoS mismatch on ',
+    'anchor_frames': 'frames ',
+    'anchor_missed': 'no anchor from ',
 }
 
 ACTIVE, INACTIVE = 'active', 'inactive'
@@ -60,6 +62,8 @@ class Health:
     no_cloud     why the clouds that somebody subscribes to stay empty; empty if they do not.
     mount        where the camera stands, in words.
     no_mount     why the transforms do not tell where it stands; empty if they do or need not.
+    anchor       what depth is anchored to, and how well; empty = to nothing.
+    no_anchor    why a source of anchors gives nothing; empty if all do.
     """
 
     name: str
@@ -77,6 +81,8 @@ class Health:
     no_cloud: str = ''
     mount: str = ''
     no_mount: str = ''
+    anchor: Mapping[str, Any] = field(default_factory=dict)
+    no_anchor: str = ''
 
 
 def verdict(health: Health) -> tuple[int, str]:
@@ -91,7 +97,7 @@ def verdict(health: Health) -> tuple[int, str]:
     dropped = {reason: n for reason, n in health.news.items() if n and reason in LOUD}
     if dropped:
         return _of_drops(health, dropped)
-    impaired = health.loss or health.no_cloud or health.no_mount
+    impaired = health.loss or health.no_cloud or health.no_mount or health.no_anchor
     if impaired:
         return WARN, impaired
     if health.mismatches:
@@ -149,6 +155,7 @@ def numbers(health: Health) -> dict[str, Any]:
         'mount': health.mount or None,
         'subscribers': dict(health.subscribers),
         'qos_mismatches': dict(health.mismatches),
+        **health.anchor,
         **health.model,
     }
 

@@ -25,11 +25,12 @@ from lightdepth_ros.stream.encodings import check_layout, raw_to_rgb
 
 try:
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-    from std_msgs.msg import Header, String
+    from std_msgs.msg import Float32, Header, String
 except ImportError:  # `lightdepth bag` needs no ROS
     from lightdepth_ros.stream.plain_messages import (
         CameraInfo,
         CompressedImage,
+        Float32,
         Header,
         Image,
         PointCloud2,
@@ -122,6 +123,11 @@ def camera_to_info(camera: Camera | None, hw: tuple[int, int], header: Header) -
     return info
 
 
+def number(value: float) -> Float32:
+    """Return a std_msgs/Float32."""
+    return Float32(data=float(value))
+
+
 def classes_to_label_info(
     classes: Sequence[SemanticClass], header: Header, vision_msgs: Any
 ) -> Any:
@@ -160,7 +166,7 @@ def points_to_cloud(points: np.ndarray, header: Header) -> PointCloud2:
 class CloudMessage:
     """A PointCloud2 that is written in place from frame to frame: its bytes are not copied.
 
-    Whoever keeps the message keeps the next frame's; publishing one copies it.
+    If you keep the message, it will hold the next frame; publishing copies it.
     """
 
     def __init__(self) -> None:

@@ -109,7 +109,7 @@ class ModelSet:
         Raises ConfigError, ContractError or EngineError.
         """
         engine = self._engines.get(config.output_resolution)
-        if engine is not None:  # then nobody waits for another one to be loaded
+        if engine is not None:  # then no other one is being loaded
             return engine
         with self._loading:
             self._refuse_if_closed()

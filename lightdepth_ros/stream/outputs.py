@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
@@ -14,6 +15,7 @@ from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.draw import color_depth
 from lightdepth_ros.perception.cloud import points
 from lightdepth_ros.perception.navigation import class_mask, clearing_points, obstacle_points
+from lightdepth_ros.perception.point_filter import without_flying
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.stream import messages
 
@@ -56,6 +58,11 @@ class Result:
         """(h, w) uint8; only for outputs that need 'confidence'."""
         assert self.prediction.confidence is not None
         return self.prediction.confidence
+
+    @cached_property
+    def solid(self) -> Prediction:
+        """The prediction for clouds: NaN where its points would hang in the air."""
+        return without_flying(self.prediction, self.config.point_filter)
 
     def cloud(self, topic: str, make: Callable[[np.ndarray | None], np.ndarray]) -> Any:
         """Return the PointCloud2 of a topic; make: see messages.CloudMessage.fill."""
@@ -114,7 +121,7 @@ def _label_color(result: Result) -> Any:
 
 
 def _points(result: Result) -> Any:
-    return result.cloud('points', lambda out: points(result.prediction, result.rgb, out))
+    return result.cloud('points', lambda out: points(result.solid, result.rgb, out))
 
 
 def _depth_mm(result: Result) -> Any:
@@ -130,13 +137,13 @@ def _confidence(result: Result) -> Any:
 
 
 def _obstacles(result: Result) -> Any:
-    config, prediction = result.config, result.prediction
+    config, prediction = result.config, result.solid
     passable = class_mask((*config.classes_ground, *config.classes_ignore))
     return result.cloud('points_obstacles', lambda out: obstacle_points(prediction, passable, out))
 
 
 def _clearing(result: Result) -> Any:
-    config, prediction = result.config, result.prediction
+    config, prediction = result.config, result.solid
     ignored, far_m = class_mask(config.classes_ignore), config.max_range_m
     return result.cloud(
         'points_clearing', lambda out: clearing_points(prediction, far_m, ignored, out)
@@ -210,7 +217,7 @@ OUTPUTS = (
         True,
         _points,
         'Organised cloud with x y z (m) rgb label confidence; x y z are NaN where depth is not '
-        'finite. Needs calibration.',
+        'finite, and where a point would hang in the air (`point_filter`). Needs calibration.',
     ),
     Output(
         'points_obstacles',

@@ -37,6 +37,13 @@ class Header:
 
 
 @dataclass
+class Float32:
+    """std_msgs/Float32."""
+
+    data: float = 0.0
+
+
+@dataclass
 class String:
     """std_msgs/String."""
 

@@ -20,8 +20,9 @@ from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.temporal import TemporalFilter
 from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream import counters
+from lightdepth_ros.stream.anchors import Anchors
 from lightdepth_ros.stream.counters import FrameCounters
-from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb
+from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb, number
 from lightdepth_ros.stream.mounting import Mounting
 from lightdepth_ros.stream.outputs import OUTPUTS, Output, Result, needed
 from lightdepth_ros.stream.pacing import RateLimit
@@ -70,10 +71,12 @@ class Stream:
         voice: Voice,
         clock_ns: Callable[[], int],
         transforms: Transforms | None = None,
+        scale: Publisher | None = None,
     ) -> None:
         """publishers: one for each topic of OUTPUTS. mismatches: topic -> whose QoS does not fit,
         filled in from outside. clock_ns: the clock of the image stamps. transforms: the frames,
-        filled in from outside; None = nobody does."""
+        filled in from outside; None = nobody does. scale: of the factor by which anchors moved
+        depth; None = nobody wants it."""
         self.name = name
         self.image_topic = image_topic
         self.image_type = image_type
@@ -81,7 +84,9 @@ class Stream:
         self.counters = FrameCounters()
         self.calibration = Calibration(image_topic, info_topic)
         self.mounting = Mounting(image_topic, transforms or Transforms(), voice)
+        self.anchors = Anchors(image_topic, transforms or Transforms(), voice)
         self.publishers = publishers
+        self.scale = scale
         self.mismatches = mismatches
         self._voice = voice
         self._clock_ns = clock_ns
@@ -161,8 +166,10 @@ class Stream:
         header = waiting.msg.header
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
         mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
-        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount)
+        bend = self.anchors.bend_for(pipeline.config, header.frame_id, stamp_ns)
+        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount, bend)
         self._tell_strange_lens(frame.prediction, pipeline)
+        self._publish_scale()
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
         result = Result(prediction, frame.rgb, header, pipeline.config, self._clouds)
         for output in wanted:
@@ -184,6 +191,11 @@ class Stream:
                 'number.',
             )
         return rgb
+
+    def _publish_scale(self) -> None:
+        factor = self.anchors.factor
+        if factor is not None and self.scale is not None and self.scale.get_subscription_count():
+            self.scale.publish(number(factor))
 
     def subscribers(self) -> dict[str, int]:
         """Return the number of subscriptions of each output topic."""

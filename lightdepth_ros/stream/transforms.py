@@ -20,7 +20,7 @@ from lightdepth_ros.errors import DataError, NoTransformError, TransformTimeErro
 KEPT_NS = 10 * 10**9
 """How much of the past of each moving frame is remembered, as tf2 does."""
 MOST_KEPT = 4096
-"""Poses remembered of each moving frame, whatever its rate."""
+"""Number of poses that are kept for each moving frame."""
 
 Numbers = tuple[float, ...]
 
@@ -71,7 +71,7 @@ class _Edge:
 
     def add(self, stamp_ns: int, pose: tuple[Numbers, Numbers]) -> None:
         if self.stamps_ns and stamp_ns < self.stamps_ns[-1] - KEPT_NS:
-            self.stamps_ns.clear()  # the clock was set back: a recording begins anew
+            self.stamps_ns.clear()  # the clock was set back: a recording starts again
             self.poses.clear()
         index = bisect.bisect_left(self.stamps_ns, stamp_ns)
         if index < len(self.stamps_ns) and self.stamps_ns[index] == stamp_ns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says things seldom enough: errors once a second, warnings once."""
+"""Rate-limited logging: errors once a second, warnings once."""
 
 from __future__ import annotations
 

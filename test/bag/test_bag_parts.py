@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lightdepth_ros.bag.matching import WAIT_NS, NearestStamps
-from lightdepth_ros.bag.measurements import cloud_xyz, depth_image_m
 from lightdepth_ros.bag.recording import Recorded
 from lightdepth_ros.errors import DataError
+from lightdepth_ros.stream.measurements import cloud_xyz, depth_image_m
 
 
 def at(topic: str, stamp: int, log: int | None = None) -> Recorded:

@@ -22,20 +22,13 @@ from lightdepth_ros.bench import timing as bench
 from lightdepth_ros.bench.cost import COPY_BYTES, Cost, memory_copy, network_cost
 from lightdepth_ros.bench.matrix import Matrix, Peer, own_cases, reference_case
 from lightdepth_ros.bench.plot import write_chart
-from lightdepth_ros.bench.report import (
-    SECTION,
-    TARGETS,
-    Report,
-    Row,
-    find,
-    markdown,
-    markers,
-    write_section,
-)
+from lightdepth_ros.bench.report import TARGETS, Report, Row, find
 from lightdepth_ros.bench.timing import Case, Seconds, Times, ceiling_rate, interleave, shares
-from lightdepth_ros.cli import bench as cli_bench
 from lightdepth_ros.engines import INSTALL, EngineRequest, load_engine
 from lightdepth_ros.errors import ConfigError, EngineError
+from tools import bench as tool
+from tools.bench import SECTION, markdown
+from tools.document import markers, write_section
 from tools.ros_env import ROOT
 
 BEGIN, END = markers(SECTION)
@@ -362,16 +355,22 @@ def test_chart_is_drawn_with_peers_and_without(tmp_path, ending):
 # The command.
 
 
-def test_command_runs_shows_and_writes(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize('program', ['lightdepth', 'tools.bench'])
+def test_command_runs_shows_and_writes(tmp_path, capsys, monkeypatch, program):
     pytest.importorskip('onnx')
     monkeypatch.setattr(bench, 'WARM_UP', 1)
     path = make_tiny_model(tmp_path, 'XS')
     doc = tmp_path / 'doc.md'
     doc.write_text(f'{BEGIN}\n{END}\n', encoding='utf-8')
     out = tmp_path / 'bench.json'
-    words = ['bench', '--model', str(path), '--backend', 'onnxruntime', '--threads', '1']
-    words += ['--rounds', '2', '--no-start', '--json', str(out), '--doc', str(doc)]
-    assert cli.main(words) == 0
+    words = ['--model', str(path), '--backend', 'onnxruntime', '--threads', '1']
+    words += ['--rounds', '2', '--no-start', '--json', str(out)]
+    run = (
+        (lambda: cli.main(['bench', *words]))
+        if program == 'lightdepth'
+        else (lambda: tool.main([*words, '--doc', str(doc)]))
+    )
+    assert run() == 0
     facts = json.loads(out.read_text(encoding='utf-8'))
     rows = [r for r in facts['rows'] if r['name'] == 'tiny']
     assert [(r['exit'], r['backend'], r['threads']) for r in rows] == [('XS', 'onnxruntime', 1)]
@@ -380,7 +379,7 @@ def test_command_runs_shows_and_writes(tmp_path, capsys, monkeypatch):
     assert all(rate > 0.1 for rate in facts['ceilings'].values())
     assert 'onnxruntime' in facts['machine']['packages']
     assert 'tiny' in capsys.readouterr().out
-    assert '| tiny | XS |' in doc.read_text(encoding='utf-8')
+    assert ('| tiny | XS |' in doc.read_text(encoding='utf-8')) is (program == 'tools.bench')
 
 
 def test_peers_are_timed_with_both_cpu_engines(tmp_path):
@@ -408,9 +407,15 @@ def test_peers_are_timed_with_both_cpu_engines(tmp_path):
 
 
 def test_peers_without_pytorch_is_an_error_that_says_so(monkeypatch):
-    monkeypatch.setattr(cli_bench.sys, 'executable', '/bin/false')
-    with pytest.raises(ConfigError, match='needs PyTorch'), cli_bench.exported_peers():
+    monkeypatch.setattr(tool.sys, 'executable', '/bin/false')
+    with pytest.raises(ConfigError, match='needs PyTorch'), tool.exported_peers():
         pass
+
+
+@pytest.mark.parametrize('words', [['--peers'], ['--doc', 'docs/performance.md']])
+def test_what_needs_a_checkout_is_refused_with_the_command_that_does_it(words, capsys):
+    assert cli.main(['bench', *words]) == 1
+    assert 'python -m tools.bench' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('words', [['--rounds', '0'], ['--threads', '0']])
@@ -543,10 +548,16 @@ def commands_of(name: str, program: str) -> list[list[str]]:
 @pytest.mark.parametrize('name', ['performance.md', 'deployment.md'])
 def test_lightdepth_commands_of_the_documents_parse(name):
     commands = commands_of(name, 'lightdepth')
-    assert len(commands) >= 4
+    assert len(commands) >= 3
     for words in commands:
         module = importlib.import_module(cli.COMMANDS[words[0]][0])
         module.parser(words[0]).parse_args(words[1:])
+
+
+def test_commands_of_the_documents_that_need_a_checkout_parse():
+    commands = commands_of('performance.md', 'python -m tools.bench')
+    assert all(tool.parser().parse_args(words).peers for words in commands)
+    assert commands
 
 
 @pytest.mark.torch

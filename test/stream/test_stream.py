@@ -380,6 +380,7 @@ CHANGES = {
     'max_range_m': 20.0,
     'min_confidence': 0.5,
     'temporal_filter': 0.5,
+    'point_filter': 0.0,
     'classes_ground': ('',),
     'classes_ignore': ('person',),
     'image_kind': 'rectified',
@@ -393,9 +394,13 @@ CHANGES_MOUNTED = {
     'mount': 'tf',
     'ground_frame': 'cellar',
 }
-ELSEWHERE = {'output_resolution', 'max_latency_ms', 'image_reliability', 'image_bits'}
+ELSEWHERE = {
+    *('output_resolution', 'max_latency_ms', 'image_reliability', 'image_bits'),
+    *('anchor', 'anchor_max_age_s', 'odom_frame'),
+}
 """The first two choose the model: test_pipeline.py. image_reliability: test_inputs_ros.py.
-image_bits: the test of 12 bits below."""
+image_bits: the test of 12 bits below. The others need messages of range sensors:
+test_anchors.py."""
 
 
 def everything_published(world: World, calibrated: bool, **changes) -> list:

@@ -29,7 +29,7 @@ def test_document_has_the_numbers_of_the_files():
     voxel, fading = sources('voxel'), sources('stvl')['fading']
     top_m = layer('voxel')['z_voxels'] * layer('voxel')['z_resolution']
     for sentence in (
-        f'Beyond {voxel["obstacles"]["obstacle_max_range"]:g} m nothing is marked',
+        f'Nothing is marked beyond {voxel["obstacles"]["obstacle_max_range"]:g} m',
         f'Rays clear up to {voxel["clearing"]["raytrace_max_range"]:g} m',
         f'lower than {top_m:g} m',
         f'{fading["horizontal_fov_angle"]} and {fading["vertical_fov_angle"]}',

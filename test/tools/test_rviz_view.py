@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightdepth_ros.perception import cloud
+from lightdepth_ros import point
 from lightdepth_ros.perception.navigation import POSITION
 from tools import rviz_view
 
@@ -14,10 +14,10 @@ HW = (300, 400)
 
 
 def points(*rows: tuple[float, float, float], rgb: tuple[int, int, int] = (0, 255, 0)):
-    made = np.zeros((1, len(rows)), cloud.POINT)
+    made = np.zeros((1, len(rows)), point.POINT)
     for axis, values in zip('xyz', np.array(rows, np.float32).T, strict=True):
         made[axis] = values
-    made['rgb'] = cloud.packed_rgb(np.full((1, len(rows), 3), rgb, np.uint8)).view(np.float32)
+    made['rgb'] = point.packed_rgb(np.full((1, len(rows), 3), rgb, np.uint8)).view(np.float32)
     return made
 
 

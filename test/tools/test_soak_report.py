@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lightdepth_ros.bench.report import markers
+from tools.document import markers
 from tools.soak_memory import growth_mib, while_serving
 from tools.soak_node import FRAME, EngineFaults
 from tools.soak_report import (

@@ -101,6 +101,17 @@ def test_loss_falls_on_a_learnable_set(tiny_data, tmp_path):
 
 
 @pytest.mark.slow
+def test_run_that_was_stopped_at_a_step_goes_on_as_if_it_had_not_been(tiny_data, tmp_path):
+    config = settings(tiny_data, steps=8)
+    train(config, tmp_path / 'whole')
+    assert train(config, tmp_path / 'cut', stop_at=4).global_step == 4
+    assert train(config, tmp_path / 'cut').global_step == 8
+    whole, cut = weights(tmp_path / 'whole'), weights(tmp_path / 'cut')
+    for name, value in whole.items():
+        torch.testing.assert_close(value, cut[name], rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.slow
 def test_killed_run_resumed_ends_with_the_same_weights(tiny_data, tmp_path):
     config = settings(tiny_data, steps=8)
     train(config, tmp_path / 'whole')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The endless stream of training crops: item k is the same whoever asks for it, and whenever.
+"""The endless stream of training crops: item k is always the same.
 
 Every random choice of item k comes from a generator seeded with (seed, k). That makes resuming
 exact (start at the step that was saved) and sharding trivial (rank r takes its own items).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run: whose configuration it holds, and whether this one may go on in it."""
+"""The folder of a run: its configuration, and whether this one may continue it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.config import TrainConfig
 FREE = frozenset({
     'accelerator', 'compile', 'devices', 'nodes', 'save_every', 'threads', 'val_every', 'workers',
 })  # fmt: skip
-"""Settings that may change when a run goes on: they say where and how it is computed, or how often
+"""Settings that may change when a run continues: where and how it is computed, or how often
 it is looked at. The same crops give the same steps, apart from rounding (and, with another number
 of processes, batch norms that see another part of each batch)."""
 
@@ -60,7 +60,7 @@ def read_config(out: Path) -> dict[str, Any] | None:
 
 
 def claim(config: TrainConfig, out: Path) -> Path | None:
-    """Write config.json and commit.txt into `out`; return the checkpoint to go on from, if any.
+    """Write config.json and commit.txt into `out`; return the checkpoint to continue from, if any.
 
     Raises ConfigError where `out` holds a run that differs in more than FREE settings.
     """
@@ -69,7 +69,7 @@ def claim(config: TrainConfig, out: Path) -> Path | None:
     if resume.is_file():
         if saved is None:
             raise ConfigError(
-                f'{resume} has no config.json beside it, so nobody knows what it was trained '
+                f'{resume} has no config.json beside it, so it is unknown what it was trained '
                 'with. Give another --out, and --init to start from its weights.'
             )
         refuse_other_run(out, differences(saved, config))
@@ -86,7 +86,7 @@ def refuse_other_run(out: Path, different: dict[str, tuple[Any, Any]]) -> None:
         lines = [f'  {key}: there {was!r}, now {now!r}' for key, (was, now) in different.items()]
         raise ConfigError(
             f'{out} holds a run with another configuration:\n' + '\n'.join(lines) + '\n'
-            'Give its settings to go on with it, or another --out. Free to change are '
+            'Give its settings to continue it, or another --out. Free to change are '
             + ', '.join('--' + name.replace('_', '-') for name in sorted(FREE))
         )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the compared networks, and the paper's own, as ONNX files for `lightdepth bench --peers`.
+"""Write the compared networks, and the paper's own, as ONNX files for `tools.bench --peers`.
 
 Each file takes a normalised float image (1, 3, H, W) and gives what its authors' heads give;
 peers.json beside them tells size, published error and protocol. The weights are random.

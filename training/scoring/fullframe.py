@@ -34,7 +34,7 @@ TILE_ASPECT = 1.5
 """Width over height of a tile: the 3:2 of the default network input."""
 OUTPUTS = ('depth', 'label', 'confidence')
 USER_FITS = {'node': NodeConfig().fit, 'predict': PREDICT_DEFAULTS['fit']}
-"""How the node and `lightdepth predict` take frames where nobody sets anything."""
+"""How the node and `lightdepth predict` take frames by default."""
 WIDE_FORMS = (*USER_FITS, 'one-pass', 'three-tiles')
 """Ways to give a frame to the network: as users get it, or all of it at rows of one's choice."""
 

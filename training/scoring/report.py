@@ -15,8 +15,8 @@ METRIC_HEADS = {
 
 
 WAYS = {
-    'node': 'Frames as the node takes them where nobody sets anything',
-    'predict': 'Frames as `lightdepth predict` takes them where nobody sets anything',
+    'node': 'Frames as the node takes them by default',
+    'predict': 'Frames as `lightdepth predict` takes them by default',
     'one-pass': 'Whole frames by one pass',
     'three-tiles': 'Whole frames by three 3:2 tiles, overlaps averaged',
 }

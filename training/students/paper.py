@@ -121,7 +121,7 @@ class PaperStudent(nn.Module):
         for index, stage in enumerate(self.stages):
             x, out = stage(x)
             outputs.append(out)
-            if index + 1 < len(self.stages):  # the last kept stage's concatenation feeds nobody
+            if index + 1 < len(self.stages):  # nothing uses the concatenation of the last stage
                 x = torch.cat([x, skips[-1 - index]], 1)
         return outputs
 

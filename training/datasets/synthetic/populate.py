@@ -13,7 +13,7 @@ from training.datasets.synthetic.road import Road
 from training.datasets.synthetic.things import Thing
 
 SMALL_M = 110.0
-"""Small things are left out on the last this many metres: nobody sees them there."""
+"""Small things are left out on the last metres: they would not be visible."""
 
 
 def every(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Point clouds and depth images of a recording -> NumPy arrays in metres."""
+"""Messages of range sensors, live or recorded -> NumPy arrays in metres."""
 
 from __future__ import annotations
 
@@ -16,8 +16,31 @@ DEPTH_ENCODINGS = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 0.001), 'mono16': ('u2'
 """Encoding -> sample type, metres per unit (REP 118)."""
 
 
-def cloud_xyz(message: Any, topic: str) -> np.ndarray:
-    """Return (n, 3) float64 x y z in metres in the cloud's frame; NaN and Inf points dropped."""
+def scan_xyz(message: Any, topic: str) -> np.ndarray:
+    """Return (n, 3) float64 x y z in metres in the frame of a sensor_msgs/LaserScan.
+
+    What lies outside of [range_min, range_max] is dropped, as REP-117 has it: NaN, too near, +Inf.
+    """
+    ranges = np.asarray(message.ranges, np.float64)
+    numbers = (message.angle_min, message.angle_increment, message.range_min, message.range_max)
+    if not np.isfinite(numbers[:3]).all() or message.angle_increment == 0:
+        raise DataError(
+            f'a scan on {topic} has angle_min {numbers[0]}, angle_increment {numbers[1]} and '
+            f'range_min {numbers[2]}; finite numbers and an increment other than 0 are needed'
+        )
+    angle = numbers[0] + numbers[1] * np.arange(len(ranges))
+    with np.errstate(invalid='ignore'):
+        good = np.isfinite(ranges) & (ranges >= numbers[2]) & (ranges <= numbers[3])
+    good &= ranges > 0
+    r, angle = ranges[good], angle[good]
+    return np.stack([r * np.cos(angle), r * np.sin(angle), np.zeros(len(r))], 1)
+
+
+def cloud_xyz(message: Any, topic: str, most: int | None = None) -> np.ndarray:
+    """Return (n, 3) float64 x y z in metres in the cloud's frame; NaN and Inf points dropped.
+
+    most: of larger clouds every k-th point is read, so that at most so many are.
+    """
     fields = {f.name: f for f in message.fields}
     wrong = [n for n in 'xyz' if n not in fields or fields[n].datatype not in FLOATS]
     if wrong:
@@ -43,6 +66,8 @@ def cloud_xyz(message: Any, topic: str) -> np.ndarray:
     rows = rows.reshape(message.height, message.row_step)
     used = np.ascontiguousarray(rows[:, : message.width * message.point_step])
     points = used.view(dtype).ravel()
+    if most is not None and len(points) > most:
+        points = points[:: -(-len(points) // most)]
     xyz = np.stack([points[n] for n in 'xyz'], axis=-1).astype(np.float64)
     return xyz[np.isfinite(xyz).all(axis=1)]
 
