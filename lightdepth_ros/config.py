@@ -146,6 +146,14 @@ class NodeConfig:
         'in it. [""]: none.',
         choices=tuple(CLASS_ID),
     )
+    obstacle_min_height_m: float = setting(
+        0.2,
+        'What rises so far over the ground that is seen is in points_obstacles, also where its '
+        'label is one of classes_ground; what is labelled as a thing and rises less than half of '
+        'it is not, people excepted. 0: labels alone decide.',
+        unit='m',
+        limits=(0.0, 10.0),
+    )
     classes_ignore: tuple[str, ...] = setting(
         ('',),
         'Classes that neither mark nor clear: left out of points_obstacles and of '

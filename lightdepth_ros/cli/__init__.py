@@ -17,7 +17,7 @@ COMMANDS = {
     ),
     'bag': (
         'lightdepth_ros.cli.bag',
-        'the same for a recorded drive: a ROS 2 bag in, a bag with all outputs of the node out',
+        'the same for a ROS 2 bag; the outputs go into a new bag',
     ),
     'scale': (
         'lightdepth_ros.cli.scale',
@@ -25,7 +25,7 @@ COMMANDS = {
     ),
     'bench': (
         'lightdepth_ros.cli.bench',
-        'how fast each engine is here, and how near to what the machine can do',
+        'how fast each engine is here, and how close to the limits of the machine',
     ),
     'engine': (
         'lightdepth_ros.cli.engine',

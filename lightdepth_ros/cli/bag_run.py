@@ -29,11 +29,11 @@ from lightdepth_ros.perception.calibration import kind_of_topic
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.stream.model_set import exit_path
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.voice import Voice
 
-ALL = (*(output.topic for output in OUTPUTS), LABEL_TOPIC)
+ALL = (*(output.topic for output in TOPICS), LABEL_TOPIC)
 
 
 @dataclass(frozen=True)

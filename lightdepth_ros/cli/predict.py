@@ -26,7 +26,7 @@ from lightdepth_ros.errors import BadCameraError, BadImageError, DataError, Engi
 from lightdepth_ros.perception import cloud
 from lightdepth_ros.perception.lens import Lens, ViewOf
 from lightdepth_ros.perception.loading import load_perception
-from lightdepth_ros.perception.perception import OUTPUTS, Frame, Perception
+from lightdepth_ros.perception.perception import PARTS, Frame, Perception
 from lightdepth_ros.perception.point_filter import without_flying
 from lightdepth_ros.perception.preprocess import Preprocessor
 
@@ -220,7 +220,7 @@ def _predict_one(
     started = perf_counter()
     rgb = files.read_rgb(item) if isinstance(item, Path) else item
     view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
-    frame = perception.predict(rgb, view, OUTPUTS)
+    frame = perception.predict(rgb, view, PARTS)
     shown = enlarged(perception, rgb, view, args.fit)
     files.write_files(contents(frame, shown, args.out / name, args.point_filter))
     total = (perf_counter() - started) * 1e3

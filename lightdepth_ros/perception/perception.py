@@ -22,7 +22,7 @@ from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.preprocess import Prepared, Preprocessor, halve
 
-OUTPUTS = ('depth', 'label', 'confidence', 'rgb')
+PARTS = ('depth', 'label', 'confidence', 'rgb')
 """What `predict` can be asked for."""
 SATURATED = 0.8
 """Depth at or above this share of the model's largest depth means "at least that far". The model
@@ -115,7 +115,7 @@ class Perception:
         mount: Mount | None = None,
         bend: Bend | None = None,
     ) -> Frame:
-        """Infer one image and compute nothing that `outputs`, a subset of OUTPUTS, does not need.
+        """Infer one image and compute nothing that `outputs`, a subset of PARTS, does not need.
 
         rgb: (H, W, 3) uint8. view: the calibration of `rgb`; with a Lens, distortion is removed.
         With view None the depth is right for a camera of the canonical focal length only, and the
@@ -175,9 +175,9 @@ class Perception:
             self._engine.close()
 
     def _wanted(self, outputs: Collection[str]) -> tuple[str, ...]:
-        unknown = set(outputs) - set(OUTPUTS)
+        unknown = set(outputs) - set(PARTS)
         if unknown:
-            raise ValueError(f'outputs {sorted(unknown)} do not exist; there are {OUTPUTS}')
+            raise ValueError(f'outputs {sorted(unknown)} do not exist; there are {PARTS}')
         wanted = [name for name in ('depth', 'label', 'confidence') if name in outputs]
         if 'depth' in wanted and self._min_confidence > 0 and 'confidence' not in wanted:
             wanted.append('confidence')

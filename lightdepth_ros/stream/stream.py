@@ -24,7 +24,7 @@ from lightdepth_ros.stream.anchors import Anchors
 from lightdepth_ros.stream.counters import FrameCounters
 from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb, number
 from lightdepth_ros.stream.mounting import Mounting
-from lightdepth_ros.stream.outputs import OUTPUTS, Output, Result, needed
+from lightdepth_ros.stream.outputs import TOPICS, Output, Result, needed
 from lightdepth_ros.stream.pacing import RateLimit
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.transforms import Transforms
@@ -73,7 +73,7 @@ class Stream:
         transforms: Transforms | None = None,
         scale: Publisher | None = None,
     ) -> None:
-        """publishers: one for each topic of OUTPUTS. mismatches: topic -> whose QoS does not fit,
+        """publishers: one for each topic of TOPICS. mismatches: topic -> whose QoS does not fit,
         filled in from outside. clock_ns: the clock of the image stamps. transforms: the frames,
         filled in from outside; None = nobody does. scale: of the factor by which anchors moved
         depth; None = nobody wants it."""
@@ -202,7 +202,7 @@ class Stream:
         return {t: publisher.get_subscription_count() for t, publisher in self.publishers.items()}
 
     def _wanted(self) -> list[Output]:
-        return [o for o in OUTPUTS if self.publishers[o.topic].get_subscription_count() > 0]
+        return [o for o in TOPICS if self.publishers[o.topic].get_subscription_count() > 0]
 
     def _steadied(self, prediction: Prediction, stamp: Any, config: NodeConfig) -> Prediction:
         stamp_s = stamp.sec + stamp.nanosec * 1e-9

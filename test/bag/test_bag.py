@@ -27,10 +27,10 @@ from lightdepth_ros.bag import writer as bag_writer
 from lightdepth_ros.bag.parts import PartedBag
 from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.files import WriteError
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream import outputs
 from tools.ros_env import ROOT
 
-TOPICS = {f'/{output.topic}' for output in OUTPUTS}
+TOPICS = {f'/{output.topic}' for output in outputs.TOPICS}
 SMALL = ('--input-width', '64', '--input-height', '32')
 IMAGE = '/cam/image_raw'
 
@@ -92,7 +92,9 @@ def test_every_output_is_written_with_the_images_stamp_type_and_time(
     with AnyReader([out]) as reader:
         kinds = {c.topic: c.msgtype for c in reader.connections}
         counts = Counter(c.topic for c, _, _ in reader.messages())
-    assert {o.message_type for o in OUTPUTS if kinds[f'/{o.topic}'] != o.message_type} == set()
+    assert {
+        o.message_type for o in outputs.TOPICS if kinds[f'/{o.topic}'] != o.message_type
+    } == set()
     assert counts == {**dict.fromkeys(TOPICS, 3), '/tf_static': 2, '/semantic/label_info': 1}
     images = messages_of(source, IMAGE)
     for topic in TOPICS:
@@ -138,7 +140,7 @@ def test_the_same_through_the_nodes_stream_is_bit_equal_in_every_output(model, t
     assert run(model, source, tmp_path / 'out', '--temporal-filter', '0.5') == 0
     config = NodeConfig(model=str(model), input_width=64, input_height=32, temporal_filter=0.5)
     pipeline = Pipeline(config, load_perception(config))
-    publishers = {output.topic: FakePublisher() for output in OUTPUTS}
+    publishers = {output.topic: FakePublisher() for output in outputs.TOPICS}
     for publisher in publishers.values():
         publisher.listeners = 1
     stream = Stream(
