@@ -116,7 +116,7 @@ def start(context: LaunchContext) -> list[Any]:
 
 def refuse_unknown(argv: list[str] | None) -> None:
     """Raise RuntimeError for an argument on the command line that no file here declares: launch
-    passes over it. Where somebody else's launch file was started, its arguments are not known."""
+    ignores those. If another launch file includes this one, its arguments are not known."""
     launched = [Path(word).name for word in sys.argv if word.endswith('.launch.py')]
     path = Path(__file__).with_name(launched[0]) if launched else Path()
     if not path.is_file():
@@ -140,9 +140,9 @@ def declared_in(path: Path) -> list[str]:
 
 
 def started(given: dict[str, str]) -> list[Any]:
-    """Return the node; with use_respawn, what starts it again too.
+    """Return the node; with use_respawn, also what restarts it.
 
-    launch's own respawn would start a node for ever whose parameter is wrong.
+    launch's own respawn would restart a node with a wrong parameter for ever.
     """
     node = depth_node(given)
     if not is_true(given['use_respawn']):
@@ -193,8 +193,8 @@ def value(name: str, text: str) -> Any:
 
 
 def rviz(given: dict[str, str]) -> Node | LogInfo:
-    """Return RViz, or a message where it is missing: a failing action would end the launch and
-    leave the depth node running."""
+    """Return RViz, or a message if it is missing: a failing action would end the launch and leave
+    the depth node running."""
     try:
         get_package_prefix('rviz2')
     except PackageNotFoundError:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import random
 import sys
 import tempfile
@@ -91,7 +92,8 @@ def calibration_ground(input_hw: tuple[int, int], draw: random.Random) -> np.nda
     """
     height, width = input_hw
     camera = Camera.from_fov(width, height, draw.uniform(50.0, 100.0))
-    mount = Mount(1.65, draw.gauss(0.0, 6.0), draw.gauss(0.0, 2.0))
+    height_m = math.exp(draw.uniform(math.log(0.2), math.log(2.0)))
+    mount = Mount(height_m, draw.gauss(0.0, 6.0), draw.gauss(0.0, 2.0))
     return ground_map(camera, mount if draw.random() > 1 / 3 else None, input_hw)
 
 
