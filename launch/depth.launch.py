@@ -55,6 +55,7 @@ ARGUMENTS = {
 WRONG_PARAMETER = 2
 """Exit code of the node that no new start cures."""
 RESPAWN_DELAY_S = 2.0
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 SHOWN = ('points', 'points_obstacles', 'depth/image', 'semantic/color')
 """Outputs that config/depth.rviz shows."""
 TRUE = ('true', '1', 'yes', 'on')
@@ -104,6 +105,9 @@ def start(context: LaunchContext) -> list[Any]:
             f'params_file is {given["params_file"]}, which is not there; give the path of a YAML '
             f'file, such as {CONFIG / "depth.yaml"}'
         )
+    if given['log_level'] not in LOG_LEVELS:
+        levels = ', '.join(LOG_LEVELS)
+        raise RuntimeError(f'log_level is {given["log_level"]!r}; it must be one of {levels}')
     actions = started(given)
     if is_true(given['rviz']):
         actions.append(rviz(given))

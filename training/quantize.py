@@ -36,6 +36,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from lightdepth_ros import terminal
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract
 from lightdepth_ros.engines import named_inputs
@@ -208,4 +209,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Perception: metric scale, special values, and nothing computed that nobody asked for."""
 
+import threading
+
 import numpy as np
 import pytest
 from tiny_model import CANONICAL_FOCAL_PX, make_tiny_model, tiny_outputs
@@ -93,6 +95,24 @@ def test_the_same_view_at_twice_the_pixels_gives_the_same_depth(perceive):
     second = perceive(plain(40), coarse).prediction
     np.testing.assert_allclose(first.depth_m, second.depth_m, rtol=1e-6)
     assert first.camera == second.camera
+
+
+def test_threads_that_share_one_get_the_answers_to_their_own_images(engine):
+    perception = Perception(engine, **SETTINGS)
+    wrong: list[int] = []
+
+    def ask(red: int) -> None:
+        for _ in range(40):
+            found = perception.predict(plain(red), CANONICAL, ('depth', 'rgb'))
+            if not (found.prediction.depth_m == red / 2).all() or (found.rgb[..., 0] != red).any():
+                wrong.append(red)
+
+    threads = [threading.Thread(target=ask, args=(red,)) for red in (20, 40, 60, 80)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_depth_scale_multiplies(perceive):
