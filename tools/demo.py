@@ -28,6 +28,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import check_writable, write_files
 from tools import demo_passes
@@ -156,4 +157,4 @@ def clear(out: Path) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

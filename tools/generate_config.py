@@ -17,6 +17,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from lightdepth_ros import terminal
 from lightdepth_ros.config import Setting, Value, settings
 from lightdepth_ros.files import write_files
 from lightdepth_ros.stream.counters import REASONS
@@ -218,4 +219,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

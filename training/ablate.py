@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from lightdepth_ros import terminal
 from lightdepth_ros.contract import model_name
 from lightdepth_ros.engines import OUTPUTS
 from lightdepth_ros.errors import DataError, LightdepthError
@@ -294,4 +295,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

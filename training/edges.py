@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lightdepth_ros import terminal
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.perception.loading import load_perception
@@ -154,4 +155,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -102,7 +102,15 @@ def chosen_outputs(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def check_kept(recording: Recording, topics: tuple[str, ...]) -> None:
-    """Refuse a topic to copy that is not there; /tf and /tf_static may be missing."""
+    """Refuse a topic to copy that is not there; /tf and /tf_static may be missing. Of a ROS 1 bag
+    nothing can be copied."""
+    if topics and recording.is_ros1:
+        raise DataError(
+            f'{recording.path} is a ROS 1 bag, whose messages no ROS 2 bag can hold as they are: '
+            'leave out --keep and --keep-tf, or convert it first with\n'
+            f'  rosbags-convert --src {recording.path} --dst {recording.path.stem} '
+            '--dst-typestore ros2_jazzy'
+        )
     for topic in topics:
         if topic not in ('/tf', '/tf_static') and topic not in recording.topics():
             raise DataError(

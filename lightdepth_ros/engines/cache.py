@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_ros.files import WriteError, write_files
+from lightdepth_ros.folders import cache_home
 
 MAGIC = b'lightdepth engine 1\n'
 SUFFIX = '.engine'
@@ -86,10 +87,11 @@ class Entry:
 
 
 def cache_dir() -> Path:
-    """Return $XDG_CACHE_HOME/lightdepth_ros, or ~/.cache/lightdepth_ros; it need not exist."""
-    base = os.environ.get('XDG_CACHE_HOME', '')
-    home = Path(base) if Path(base).is_absolute() else Path.home() / '.cache'
-    return home / 'lightdepth_ros'
+    """Return $XDG_CACHE_HOME/lightdepth_ros, or ~/.cache/lightdepth_ros; it need not exist.
+
+    A user without a home has it in /tmp: see folders.py.
+    """
+    return cache_home() / 'lightdepth_ros'
 
 
 def get_or_build(

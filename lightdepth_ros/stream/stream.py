@@ -18,10 +18,10 @@ from lightdepth_ros.perception.calibration import Calibration, NoCameraInfoYetEr
 from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.temporal import TemporalFilter
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream import counters
 from lightdepth_ros.stream.anchors import Anchors
 from lightdepth_ros.stream.counters import FrameCounters
-from lightdepth_ros.stream.encodings import SampleBits
 from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb, number
 from lightdepth_ros.stream.mounting import Mounting
 from lightdepth_ros.stream.outputs import TOPICS, Output, Result, needed

@@ -451,6 +451,42 @@ def test_two_cameras_and_compressed_images(model, tmp_path):
     assert counts['/bot/rear/semantic/label_info'] == 1
 
 
+def test_a_bag_of_ros_1_gives_the_same_depth_as_the_same_drive_in_ros_2(model, tmp_path):
+    messages = drive(2)
+    new = bags.write(tmp_path / 'new', messages)
+    old = bags.write_ros1(tmp_path / 'old.bag', messages)
+    flags = ('--outputs', 'depth/image', 'points')
+    assert run(model, new, tmp_path / 'out_new', *flags) == 0
+    assert run(model, old, tmp_path / 'out_old', *flags) == 0
+    for topic in ('/depth/image', '/points'):
+        found = [
+            [
+                (bytes(m.data), m.header.frame_id, m.header.stamp.sec, m.header.stamp.nanosec)
+                for m in messages_of(tmp_path / out, topic)
+            ]
+            for out in ('out_new', 'out_old')
+        ]
+        assert len(found[0]) == 2
+        assert found[0] == found[1]
+
+
+def test_what_a_bag_of_ros_1_cannot_give_is_refused_with_the_right_command(
+    model, tmp_path, capsys
+):
+    old = bags.write_ros1(tmp_path / 'old.bag', drive(1))
+    assert run(model, old, tmp_path / 'out', '--keep-tf') == 1
+    assert '--dst-typestore ros2_jazzy' in ''.join(capsys.readouterr().err.split('\n  '))
+
+
+def test_a_bag_that_was_converted_with_the_field_names_of_ros_1_is_read(model, tmp_path):
+    old = bags.write_ros1(tmp_path / 'old.bag', drive(1))
+    converted = tmp_path / 'converted'
+    command = [str(Path(sys.executable).with_name('rosbags-convert')), '--src', str(old)]
+    subprocess.run([*command, '--dst', str(converted)], check=True, timeout=60)
+    assert run(model, converted, tmp_path / 'out', '--outputs', 'points') == 0
+    assert len(messages_of(tmp_path / 'out', '/points')) == 1
+
+
 def test_parameter_file_of_the_node_holds_and_flags_win(model, tmp_path):
     source = bags.write(tmp_path / 'in', drive(1))
     params = tmp_path / 'params.yaml'

@@ -31,8 +31,9 @@ from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError
 from lightdepth_ros.perception.calibration import KINDS, describe, view_of
 from lightdepth_ros.perception.loading import perception_of
+from lightdepth_ros.picture import MAX_PIXELS, MAX_SIDE_PX
 from lightdepth_ros.stream import counters, messages
-from lightdepth_ros.stream.encodings import ENCODINGS, MAX_PIXELS, MAX_SIDE_PX
+from lightdepth_ros.stream.encodings import ENCODINGS
 from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
