@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's way through the node: calibration, prediction, publishing, counting. No rclpy:
-publishers, logs and clocks are handed in, so that all of it is tested without ROS."""
+"""The stream of one camera: calibration, prediction, publishing, counting. No rclpy: publishers,
+logs and clocks are passed in, so that all of it is tested without ROS."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Stream:
         return max(self._active_since_s, self.counters.last_arrival_s or 0.0)
 
     def activate(self) -> None:
-        """Begin to wait for images and calibration."""
+        """Start to wait for images and calibration."""
         self._active_since_s = time.perf_counter()
         self.calibration.wait_again()
 
