@@ -17,6 +17,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from lightdepth_ros import terminal
 from lightdepth_ros.config import Setting, Value, settings
 from lightdepth_ros.files import write_files
 from lightdepth_ros.stream.counters import REASONS
@@ -55,9 +56,9 @@ def parameters_md() -> str:
 
 def topics_md() -> str:
     """Return docs/topics.md; needs the ROS 2 message packages."""
-    from lightdepth_ros.stream.outputs import OUTPUTS
+    from lightdepth_ros.stream.outputs import TOPICS
 
-    outputs = [f'| `{o.topic}` | {o.message_type} | {o.text} |' for o in OUTPUTS]
+    outputs = [f'| `{o.topic}` | {o.message_type} | {o.text} |' for o in TOPICS]
     reasons = [f'| `{reason}` | {text} |' for reason, text in REASONS.items()]
     return TOPICS_MD.format(
         note=NOTE.format('lightdepth_ros/stream/outputs.py and stream/counters.py'),
@@ -219,4 +220,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from lightdepth_ros import terminal
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import DataError, LightdepthError
 from lightdepth_ros.files import write_files
@@ -185,4 +186,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -20,11 +20,12 @@ from itertools import islice
 import cv2
 import numpy as np
 
+from lightdepth_ros import terminal
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.perception.enlarge import canvas_of
 from lightdepth_ros.perception.loading import load_perception
-from lightdepth_ros.perception.perception import OUTPUTS, Frame, Perception
+from lightdepth_ros.perception.perception import PARTS, Frame, Perception
 from lightdepth_ros.perception.point_filter import without_flying
 from training.datasets.sample import Dataset, Sample
 from training.datasets.synthetic import SyntheticScenes
@@ -51,7 +52,7 @@ def predicted(dataset: Dataset, config: NodeConfig) -> Iterator[Seen]:
     try:
         for index in range(len(dataset)):
             sample = dataset[index]
-            yield Seen(sample, perception.predict(sample.rgb, sample.camera, OUTPUTS, sample.pose))
+            yield Seen(sample, perception.predict(sample.rgb, sample.camera, PARTS, sample.pose))
     finally:
         perception.close()
 
@@ -161,7 +162,7 @@ def size_table(args: argparse.Namespace) -> str:
     for name, kind in SCENES.items():
         found: dict[str, list[tuple[float, ...]]] = {}
         for sample in islice(kind(args.frames, args.seed, *HW), args.frames):
-            frame = perception.predict(sample.rgb, sample.camera, OUTPUTS, sample.pose)
+            frame = perception.predict(sample.rgb, sample.camera, PARTS, sample.pose)
             for way, make in ways_of(Seen(sample, frame), perception).items():
                 errors = edge_errors(make(), sample.depth_m)
                 if errors is not None:
@@ -237,4 +238,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

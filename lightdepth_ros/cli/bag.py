@@ -47,12 +47,12 @@ SETTINGS = (
     'ground_frame',
 )
 DESCRIPTION = """\
-Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) and write what the node would
-publish to a new bag: the same topics, types and stamps, and bit for bit the same depth. No ROS
-is needed; the library rosbags is. Every image is used: nothing is dropped for being late.
+Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) or a ROS 1 bag, and write what the
+node would publish to a new bag: the same topics, types and stamps, and the same depth bit for bit.
+It needs the library rosbags and no ROS. Every image is used; none is dropped for being late.
 
 Killed, or out of disk? Run the same command again: it continues where it stopped. Until it is done
-the work lies in OUT.part; OUT appears when it is whole. Play it beside the recording:
+the work lies in OUT.part; OUT appears when it is complete. Play it together with the recording:
 
   ros2 bag play drive & ros2 bag play drive_depth
 """
@@ -94,7 +94,7 @@ def _add_input_flags(result: argparse.ArgumentParser) -> None:
         '--image-topic',
         default='',
         metavar='TOPIC',
-        help='Image or CompressedImage topic. Default: the only one that can be meant.',
+        help='Image or CompressedImage topic. Default: the only one.',
     )
     add(
         '--camera-info-topic',
@@ -113,7 +113,7 @@ def _add_input_flags(result: argparse.ArgumentParser) -> None:
     add(
         '--uncalibrated',
         action='store_true',
-        help='Go on without calibration: depth only up to a constant factor, no clouds.',
+        help='Continue without calibration: depth only up to a constant factor, no clouds.',
     )
 
 

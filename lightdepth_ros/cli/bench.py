@@ -23,7 +23,7 @@ DESCRIPTION = """\
 Time every exit with every engine, precision and thread count that works here.
 
 All cases run in turns, round by round, each round in another order: on a busy machine the
-milliseconds wander, their ratios hardly do. In its turn a case waits for 33 ms, as between the
+milliseconds vary, their ratios hardly do. In its turn a case waits for 33 ms, as between the
 images of a camera, runs once (`30 Hz`: its threads were asleep, caches are cold), and then five
 times in a row (all other columns). `of matmul` is the share of the machine's own
 float32 matrix product that a network reaches (more than 100 % is possible in bf16 and int8),

@@ -63,9 +63,9 @@ examples:
 CHECK = (
     """\
 Run each engine on a known image, the golden frame, and compare the result with ONNX Runtime's.
-The node does the same before an engine may serve. Bounds by precision stand in
+The node does the same before it uses an engine. The bounds for each precision are in
 lightdepth_ros/engines/golden.py. The exit code is 1 if an engine differs by more, or if a backend
-that was named cannot run; a backend that is merely not installed is told and passed over.
+that you named cannot run. Backends that are not installed are listed and skipped.
 """,
     """\
 examples:

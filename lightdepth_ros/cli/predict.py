@@ -23,11 +23,11 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli.camera import add_camera_flags, view_chooser
 from lightdepth_ros.cli.settings import add_setting_flags, config_from
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.errors import BadCameraError, BadImageError, DataError
+from lightdepth_ros.errors import BadCameraError, BadImageError, DataError, EngineError
 from lightdepth_ros.perception import cloud
 from lightdepth_ros.perception.lens import Lens, ViewOf
 from lightdepth_ros.perception.loading import load_perception
-from lightdepth_ros.perception.perception import OUTPUTS, Frame, Perception
+from lightdepth_ros.perception.perception import PARTS, Frame, Perception
 from lightdepth_ros.perception.point_filter import without_flying
 from lightdepth_ros.perception.preprocess import Preprocessor
 
@@ -53,8 +53,9 @@ SETTINGS = (
 )
 DEFAULTS = {'fit': 'adapt'}
 """A picture on disk has no fixed camera mode, so here the network adapts to its shape."""
-PICTURE_WIDTH = 900
-"""Pictures for people are enlarged by a whole factor to at least this width."""
+PICTURE_WIDTH, PICTURE_PIXELS = 900, 4_000_000
+"""Pictures for people are enlarged by a whole factor to at least this width, as long as they have
+no more pixels than that: narrow ones would grow without end."""
 
 DESCRIPTION = """\
 Predict depth and labels for a picture, every picture of a folder, or a video.
@@ -202,7 +203,7 @@ def _predict_all(
             for name, item in source.frames:
                 try:
                     tally.ms.append(_predict_one(name, item, perception, view_of, args))
-                except (BadImageError, BadCameraError) as error:
+                except (BadImageError, BadCameraError, EngineError) as error:
                     tally.skipped.append((name, str(error)))
                 progress.advance(task)
         except files.WriteError:
@@ -221,7 +222,7 @@ def _predict_one(
     started = perf_counter()
     rgb = files.read_rgb(item) if isinstance(item, Path) else item
     view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
-    frame = perception.predict(rgb, view, OUTPUTS)
+    frame = perception.predict(rgb, view, PARTS)
     shown = enlarged(perception, rgb, view, args.fit)
     if args.publish_size == 'camera' and frame.rgb is not None:
         large, shown = perception.at_camera_size(frame.prediction, rgb, view, frame.rgb)
@@ -236,7 +237,8 @@ def enlarged(
 ) -> np.ndarray:
     """Return what the network saw of `rgb`, large enough for people: (H, W, 3) uint8."""
     height, width = perception.network_hw((rgb.shape[0], rgb.shape[1]))
-    factor = math.ceil(PICTURE_WIDTH / width)
+    room = math.isqrt(PICTURE_PIXELS // (height * width))
+    factor = max(1, min(math.ceil(PICTURE_WIDTH / width), room))
     size_hw = (height * factor, width * factor)
     shape_fit = 'pad' if fit == 'pad' else 'crop'
     large: np.ndarray = Preprocessor(size_hw, shape_fit, 1, 1).prepare(rgb, view).batch[0]

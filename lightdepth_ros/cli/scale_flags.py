@@ -39,12 +39,12 @@ numbers and what to do.
 YAML = """
 The file goes to the node, after its own parameter file:
   ros2 run lightdepth_ros depth_node --ros-args --params-file depth_scale.yaml
-The factor belongs to one network and one camera: measure again after changing one of them.
+The factor holds for one network and one camera: measure again after changing either.
 """
 TAPE = (
     """\
 Fit depth_scale to taped distances. Put the tape from the lens to a thing that is 2 to 20 m away,
-take a picture through the very camera, and read the thing's pixel in any picture viewer.
+take a picture with this camera, and read the thing's pixel in any picture viewer.
 One tape gives a factor; three or more, at different distances, give it with an uncertainty.
 """
     + YAML,

@@ -7,18 +7,28 @@ range has to be said with points: the clearing cloud puts them far away on the s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import cv2
 import numpy as np
 
-from lightdepth_ros.classes import CLASS_ID
+from lightdepth_ros.classes import CLASS_ID, SKY
 from lightdepth_ros.perception.cloud import finite_or_nan, interleaved, position_planes
+from lightdepth_ros.perception.ground_view import SKY_MARGIN_DEG
+from lightdepth_ros.perception.heights import ground_of
 from lightdepth_ros.perception.prediction import Prediction
 
 POSITION = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4')])
 """As in cloud.POINT, and nothing else: a costmap reads positions alone, and a cloud of 240x160
 fits into a shared memory segment of Fast DDS's default size, 512 KiB."""
+
+DEPTH_ERROR = 0.1
+"""Share by which depth may be off: ground that seems so much nearer is ground all the same."""
+LYING = 0.5
+"""What rises less than this share of the least height lies on the ground, whatever its label."""
+PEOPLE = ('person', 'rider', 'bicycle', 'motorcycle')
+"""Never taken for ground."""
 
 
 def class_mask(names: Iterable[str]) -> np.ndarray:
@@ -30,31 +40,92 @@ def class_mask(names: Iterable[str]) -> np.ndarray:
     return mask
 
 
+def by_height(
+    prediction: Prediction, ground: np.ndarray, min_height_m: float
+) -> np.ndarray | None:
+    """Return (h, w) bool: where one may drive, by label and by height; None = by label alone.
+
+    ground: (256,) bool, labels of the ground. What is labelled so and rises more than
+    `min_height_m` over the ground is no ground: hedges, banks, walls taken for grass. What is
+    labelled as a thing and does not rise LYING of it is none, unless it is one of PEOPLE: a wet
+    road taken for a car, a green crossing taken for a bush. Both allow for the depth's own error.
+    """
+    plane = ground_of(prediction, ground)
+    if plane is None or prediction.label_id is None or prediction.camera is None:
+        return None
+    drop_m = prediction.depth_m * plane.below(prediction.camera.rays())  # NaN, Inf stay
+    height_m = np.float32(plane.height_m) - drop_m
+    label = np.ascontiguousarray(prediction.label_id)
+    with np.errstate(invalid='ignore'):
+        slack = np.float32(min_height_m) + np.abs(drop_m) * np.float32(DEPTH_ERROR)
+        stands = height_m > slack
+        lies = (height_m < np.float32(min_height_m * LYING)) & (height_m > -slack)
+    lies &= drop_m > 0  # not above the horizon
+    free: np.ndarray = cv2.LUT(label, ground.astype(np.uint8)).view(bool)
+    people = cv2.LUT(label, class_mask(PEOPLE).astype(np.uint8)).view(bool)
+    drivable: np.ndarray = (free & ~stands) | (lies & ~people)
+    return drivable
+
+
 def obstacle_points(
-    prediction: Prediction, passable: np.ndarray, out: np.ndarray | None = None
+    prediction: Prediction,
+    passable: np.ndarray,
+    out: np.ndarray | None = None,
+    *,
+    ground: np.ndarray | None = None,
+    min_height_m: float = 0.0,
 ) -> np.ndarray:
     """Return the (h, w) POSITION of a prediction without where one may drive.
 
     passable: (256,) bool by label id; x y z are NaN there, and where the depth is not finite.
     Pixels without a label stay: what is not known to be ground may be an obstacle.
-    `out`: as in cloud.points.
+    ground: those of `passable` that are judged by their height too, see `by_height`; None, or
+    min_height_m 0: nothing is. `out`: as in cloud.points.
     """
-    return _positions(prediction, finite_or_nan(prediction.depth_m), passable, out)
+    z = finite_or_nan(prediction.depth_m)
+    free = None
+    if ground is not None and min_height_m > 0:
+        free = by_height(prediction, ground, min_height_m)
+    if free is None or ground is None:
+        return _positions(prediction, z, passable, out)
+    np.putmask(z, free, np.nan)
+    return _positions(prediction, z, passable & ~ground, out)
 
 
 def clearing_points(
-    prediction: Prediction, far_m: float, ignored: np.ndarray, out: np.ndarray | None = None
+    prediction: Prediction,
+    far_m: float,
+    ignored: np.ndarray,
+    out: np.ndarray | None = None,
+    *,
+    ground: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the (h, w) POSITION of a prediction, with points where it sees infinitely far.
 
     Pixels of depth +Inf get the point of their ray at depth `far_m`; unknown pixels and those
     nearer than the range are NaN, and so are the classes `ignored`, (256,) bool by label id.
-    `out`: as in cloud.points.
+    ground: labels of the ground, (256,) bool: with them, sky more than SKY_MARGIN_DEG below the
+    horizon is no sky, and nothing is cleared there. `out`: as in cloud.points.
     """
     z = prediction.depth_m.copy()
+    if ground is not None and prediction.label_id is not None:
+        np.putmask(z, _sunken_sky(prediction, ground), np.nan)
     np.putmask(z, z == np.inf, far_m)
     np.putmask(z, z == -np.inf, np.nan)
     return _positions(prediction, z, ignored, out)
+
+
+def _sunken_sky(prediction: Prediction, ground: np.ndarray) -> np.ndarray:
+    """Return (h, w) bool: infinite depth of sky where the ground tells that no sky can be."""
+    sky = (prediction.label_id == SKY) & (prediction.depth_m == np.inf)
+    plane = ground_of(prediction, ground) if sky.any() else None
+    if plane is None or prediction.camera is None:
+        return np.zeros(sky.shape, bool)
+    rays = prediction.camera.rays()
+    length = np.sqrt(rays[..., 0] ** 2 + rays[..., 1] ** 2 + 1)
+    sunken = plane.below(rays) > math.sin(math.radians(SKY_MARGIN_DEG)) * length
+    no_sky: np.ndarray = sky & sunken
+    return no_sky
 
 
 def _positions(

@@ -73,7 +73,7 @@ class Result:
 class Output(NamedTuple):
     """One topic.
 
-    needs          what Perception must compute for it (perception.OUTPUTS).
+    needs          what Perception must compute for it (perception.PARTS).
     needs_camera   whether it makes no sense without calibration.
     build          makes the message.
     text           what it holds, for docs/topics.md.
@@ -139,20 +139,28 @@ def _confidence(result: Result) -> Any:
 def _obstacles(result: Result) -> Any:
     config, prediction = result.config, result.solid
     passable = class_mask((*config.classes_ground, *config.classes_ignore))
-    return result.cloud('points_obstacles', lambda out: obstacle_points(prediction, passable, out))
+    ground, height_m = class_mask(config.classes_ground), config.obstacle_min_height_m
+    return result.cloud(
+        'points_obstacles',
+        lambda out: obstacle_points(
+            prediction, passable, out, ground=ground, min_height_m=height_m
+        ),
+    )
 
 
 def _clearing(result: Result) -> Any:
     config, prediction = result.config, result.solid
     ignored, far_m = class_mask(config.classes_ignore), config.max_range_m
+    ground = class_mask(config.classes_ground)
     return result.cloud(
-        'points_clearing', lambda out: clearing_points(prediction, far_m, ignored, out)
+        'points_clearing',
+        lambda out: clearing_points(prediction, far_m, ignored, out, ground=ground),
     )
 
 
 IMAGE = 'sensor_msgs/msg/Image'
 CLOUD2 = 'sensor_msgs/msg/PointCloud2'
-OUTPUTS = (
+TOPICS = (
     Output(
         'depth/image',
         IMAGE,
@@ -225,8 +233,8 @@ OUTPUTS = (
         DEPTH,
         True,
         _obstacles,
-        'x y z of `points` without `classes_ground` and `classes_ignore`: what a costmap should '
-        'mark.',
+        'x y z of `points` without `classes_ignore`, and without `classes_ground` as far as they '
+        'lie on the ground (`obstacle_min_height_m`): what a costmap should mark.',
     ),
     Output(
         'points_clearing',

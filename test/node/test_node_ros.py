@@ -348,6 +348,15 @@ def test_autostart_with_a_corrupt_model_ends_with_one_and_names_the_file(tmp_pat
         assert 'Traceback' not in node.log
 
 
+@pytest.mark.parametrize('arguments', [('--log-level', 'chatty'), ('-p', 'depth_scale')])
+def test_ros_arguments_that_make_no_sense_end_with_two_and_a_sentence(ros_env, arguments):
+    with NodeProcess(ros_env, *arguments) as node:
+        assert node.wait() == 2
+        assert 'the ROS arguments cannot be used: ' in node.log
+        assert 'Correct what follows --ros-args' in node.log
+        assert 'Traceback' not in node.log
+
+
 def test_wrong_parameter_at_start_ends_with_two_and_a_sentence(ros_env):
     with NodeProcess(ros_env, fit='stretch') as node:
         assert node.wait() == 2
@@ -377,6 +386,37 @@ def test_shipped_parameter_file_namespace_compressed_images_and_sim_time_work(mo
         assert (got['depth/image'].height, got['depth/image'].width) == (80, 120)
         shown = messages.image_to_rgb(got['rgb/image']).astype(int)
         assert np.abs(shown - (40, 11, 200)).max() <= 4
+
+
+def test_the_height_of_the_camera_is_set_live_and_transforms_that_are_missing_are_said(
+    tmp_path, ros_env
+):
+    make_tiny_model(tmp_path, 'L', student='plain', ground=True)
+    with NodeProcess(ros_env, model=str(tmp_path), camera_height_m=0.4) as process, Peer() as peer:
+        process.wait_for('ready:')
+        peer.wait_for_subscriber()
+        peer.listen('depth/image')
+
+        def depth_m() -> float:
+            header, image, info = frame(peer)
+            peer.send(image, info)
+            got = peer.wait_for_result(['depth/image'], header)
+            return float(messages.image_to_array(got['depth/image'])[0, 0])
+
+        low_m = depth_m()
+        assert peer.set_parameter('camera_height_m', 0.6)[0]
+        assert depth_m() == pytest.approx(1.5 * low_m, rel=1e-5)
+        peer.spin_until(lambda: '0.60 m high' in peer.new_stats()['mount'], 'the mount in stats')
+        accepted, reason = peer.set_parameter('camera_height_m', 0.01)
+        assert not accepted
+        assert 'it must be at least 0.05 m, or 0 if it is not known' in reason
+        assert peer.set_parameter('mount', 'tf')[0]
+
+        def message() -> str:
+            assert depth_m() == pytest.approx(1.5 * low_m, rel=1e-5)  # the parameters go on
+            return peer.new_diagnostics().message
+
+        peer.spin_until(lambda: 'mount is tf, but' in message(), 'the missing transforms')
 
 
 def test_several_cameras_share_one_model_and_an_unplugged_one_hurts_nobody(models, ros_env):
