@@ -5,8 +5,8 @@
         camera_info:=/camera/camera_info rviz:=true
 
 All arguments of depth.launch.py work too; image_transport:=compressed reads IMAGE/compressed.
-To have every frame of a recording processed, use `lightdepth bag`: a node drops what it has no
-time for.
+To process every frame of a recording, use `lightdepth bag`: a node drops frames it has no time
+for.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def player(context: LaunchContext) -> list[ExecuteProcess]:
-    """Return the player; a recording that is not there ends the launch before anything runs."""
+    """Return the player; a missing recording ends the launch before anything runs."""
     require('ros2bag')
     given = {name: LaunchConfiguration(name).perform(context) for name in ('bag', *ARGUMENTS)}
     if not Path(given['bag']).exists():

@@ -55,6 +55,7 @@ ARGUMENTS = {
 WRONG_PARAMETER = 2
 """Exit code of the node that no new start cures."""
 RESPAWN_DELAY_S = 2.0
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 SHOWN = ('points', 'points_obstacles', 'depth/image', 'semantic/color')
 """Outputs that config/depth.rviz shows."""
 TRUE = ('true', '1', 'yes', 'on')
@@ -104,6 +105,9 @@ def start(context: LaunchContext) -> list[Any]:
             f'params_file is {given["params_file"]}, which is not there; give the path of a YAML '
             f'file, such as {CONFIG / "depth.yaml"}'
         )
+    if given['log_level'] not in LOG_LEVELS:
+        levels = ', '.join(LOG_LEVELS)
+        raise RuntimeError(f'log_level is {given["log_level"]!r}; it must be one of {levels}')
     actions = started(given)
     if is_true(given['rviz']):
         actions.append(rviz(given))
@@ -112,7 +116,7 @@ def start(context: LaunchContext) -> list[Any]:
 
 def refuse_unknown(argv: list[str] | None) -> None:
     """Raise RuntimeError for an argument on the command line that no file here declares: launch
-    passes over it. Where somebody else's launch file was started, its arguments are not known."""
+    ignores those. If another launch file includes this one, its arguments are not known."""
     launched = [Path(word).name for word in sys.argv if word.endswith('.launch.py')]
     path = Path(__file__).with_name(launched[0]) if launched else Path()
     if not path.is_file():
@@ -136,9 +140,9 @@ def declared_in(path: Path) -> list[str]:
 
 
 def started(given: dict[str, str]) -> list[Any]:
-    """Return the node; with use_respawn, what starts it again too.
+    """Return the node; with use_respawn, also what restarts it.
 
-    launch's own respawn would start a node for ever whose parameter is wrong.
+    launch's own respawn would restart a node with a wrong parameter for ever.
     """
     node = depth_node(given)
     if not is_true(given['use_respawn']):
@@ -189,8 +193,8 @@ def value(name: str, text: str) -> Any:
 
 
 def rviz(given: dict[str, str]) -> Node | LogInfo:
-    """Return RViz, or a message where it is missing: a failing action would end the launch and
-    leave the depth node running."""
+    """Return RViz, or a message if it is missing: a failing action would end the launch and leave
+    the depth node running."""
     try:
         get_package_prefix('rviz2')
     except PackageNotFoundError:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn the depth node's output into a sensor_msgs/LaserScan; the node itself is started apart.
+"""Turn the depth node's output into a sensor_msgs/LaserScan; the node is started separately.
 
     ros2 launch lightdepth_ros laserscan.launch.py                   # from points_obstacles
     ros2 launch lightdepth_ros laserscan.launch.py source:=depth     # from depth/image
 
-source:=cloud (pointcloud_to_laserscan) takes the nearest obstacle between two heights; labels have
-taken the ground out, so slopes and a pitching robot do no harm. It needs calibration, and the
-transform from scan_frame to the camera. source:=depth (depthimage_to_laserscan) takes the nearest
-of a few rows around the camera's centre: cheaper, but only for a camera that looks level, and
-ground in those rows is an obstacle. Neither package is installed with this one:
+source:=cloud (pointcloud_to_laserscan) takes the nearest obstacle between two heights. Labels have
+removed the ground, so it works on slopes and while the robot pitches. It needs calibration, and
+the transform from scan_frame to the camera. source:=depth (depthimage_to_laserscan) takes the
+nearest of a few rows around the camera's centre: cheaper, but only for a camera that looks level,
+and ground in those rows is an obstacle. Neither package is installed with this one:
 sudo apt install ros-$ROS_DISTRO-pointcloud-to-laserscan ros-$ROS_DISTRO-depthimage-to-laserscan
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Give everything that is started after it room for images in Fast DDS's shared memory.
+"""Choose a Fast DDS profile with room for images, for everything that is started after it.
 
     ros2 launch lightdepth_ros usb_cam.launch.py fastdds_profile:=none
 

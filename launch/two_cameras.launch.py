@@ -5,8 +5,8 @@
         image:=/{camera}/image_raw camera_info:=/{camera}/camera_info
 
 Outputs lie below the names: /front/points, /left/points. All arguments of depth.launch.py work
-too; rviz:=true shows the first camera. The drivers are started elsewhere. In two processes, each
-with its own model, the same is two times depth.launch.py with a namespace each.
+too; rviz:=true shows the first camera. The drivers are started elsewhere. For two processes, each
+with its own model, start depth.launch.py twice, each in a namespace.
 """
 
 from __future__ import annotations

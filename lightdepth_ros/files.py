@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.errors import BadImageError, DataError
+from lightdepth_ros.picture import SampleBits, check_size
 from lightdepth_ros.point import finite_points, unpacked_rgb
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
@@ -36,8 +37,15 @@ def is_image(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the pictures directly in `folder`, by name; DataError when there are none."""
-    found = sorted(path for path in folder.iterdir() if is_image(path) and path.is_file())
+    """Return the pictures directly in `folder`, by name; DataError when there are none.
+
+    Hidden ones are left out: macOS puts a `._photo.jpg`, which is no picture, beside photo.jpg.
+    """
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if is_image(path) and path.is_file() and not path.name.startswith('.')
+    )
     if not found:
         raise DataError(
             f'{folder} holds no picture ({", ".join(IMAGE_SUFFIXES)}); '
@@ -49,13 +57,19 @@ def images_in(folder: Path) -> list[Path]:
 def read_rgb(path: Path | str) -> np.ndarray:
     """Read a picture as (H, W, 3) uint8 RGB, turned upright as its EXIF says.
 
-    Raises BadImageError for a file that is missing, no picture, or cut short.
+    Raises BadImageError for a file that is missing, no picture, cut short, or of a size that no
+    camera has.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise BadImageError(f'cannot read {path}: {error.strerror or error}') from error
-    return decode_rgb(data, str(path))
+    rgb = decode_rgb(data, str(path))
+    try:
+        check_size(rgb.shape[0], rgb.shape[1])
+    except BadImageError as error:
+        raise BadImageError(f'{path}: {error}') from error
+    return rgb
 
 
 def decode_rgb(data: bytes, source: str) -> np.ndarray:
@@ -63,13 +77,18 @@ def decode_rgb(data: bytes, source: str) -> np.ndarray:
     if data[:2] == b'\xff\xd8' and b'\xff\xd9' not in data[len(data) // 2 :]:
         raise BadImageError(f'{source} is a JPEG cut short ({len(data)} bytes): copy it again')
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         raise BadImageError(f'{source} cannot be decoded: {error}') from error
     if bgr is None:
         raise BadImageError(
             f'{source} is not a picture that OpenCV can read, or it is damaged ({len(data)} bytes)'
         )
+    if bgr.dtype == np.uint16:
+        bgr = SampleBits().to_bytes(bgr)
+    if bgr.dtype != np.uint8:
+        raise BadImageError(f'{source} has samples of type {bgr.dtype}; save it with 8 or 16 bits')
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 

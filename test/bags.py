@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -151,6 +152,36 @@ def write(path: Path, messages: Iterable[tuple[str, int, Any]], storage: str = '
                 connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
             writer.write(connections[topic], log_ns, STORE.serialize_cdr(message, kind))
     return path
+
+
+def write_ros1(path: Path, messages: Iterable[tuple[str, int, Any]]) -> Path:
+    """Write the same messages as a bag of ROS 1 and return `path`."""
+    store = get_typestore(Stores.ROS1_NOETIC)
+    with Ros1Writer(path) as writer:
+        connections: dict[str, Any] = {}
+        for topic, log_ns, message in messages:
+            kind = message.__msgtype__
+            if kind not in store.types:  # transforms, which rosbags does not know of ROS 1
+                continue
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=store)
+            old = as_ros1(store, message)
+            writer.write(connections[topic], log_ns, store.serialize_ros1(old, kind))
+    return path
+
+
+def as_ros1(store: Any, message: Any) -> Any:
+    """Return a message, or whatever else stands in one, with the fields of ROS 1."""
+    if isinstance(message, list):
+        return [as_ros1(store, part) for part in message]
+    kind = getattr(message, '__msgtype__', None)
+    if kind is None:
+        return message
+    fields = {'seq': 0} if kind == 'std_msgs/msg/Header' else {}
+    for name, value in vars(message).items():
+        old = name.upper() if name in 'dkrp' else name
+        fields[old] = as_ros1(store, value)
+    return store.types[kind](**fields)
 
 
 def drive(count: int = 6, lag_ms: int = 5) -> list[tuple[str, int, Any]]:

@@ -28,7 +28,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
 from lightdepth_ros.node.topics import MESSAGE_TYPES
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from tools.ros_env import ROOT, node_executable
 
 PATIENCE_S = 60.0
@@ -40,7 +40,7 @@ GRACE_S = 5.0
 TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4, 'shutdown': 5}
 """lifecycle_msgs/Transition ids."""
 
-OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in OUTPUTS}
+OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in TOPICS}
 
 
 def node_command() -> list[str]:

@@ -39,6 +39,13 @@ def test_links_to_a_section_lead_to_a_heading(document: Path):
     assert [(n, a) for n, a in local if a not in anchors(pages[n])] == []
 
 
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda p: p.name)
+def test_the_name_of_a_link_says_what_is_behind_it(document: Path):
+    names = re.findall(r'(?<!!)\[([^][]+)\]\(', document.read_text(encoding='utf-8'))
+    vague = {'here', 'why', 'this', 'this page', 'link', 'see', 'more', 'measured', 'details'}
+    assert [name for name in names if name.lower() in vague] == []
+
+
 def test_every_file_that_the_architecture_names_exists():
     text = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
     named = set(re.findall(r'`([\w/.]+\.(?:py|yaml|md))`', text))

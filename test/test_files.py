@@ -32,6 +32,20 @@ def test_grey_and_sixteen_bit_pictures_become_rgb(tmp_path):
     np.testing.assert_array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
 
 
+def test_twelve_bits_in_sixteen_are_as_bright_as_they_were_meant(tmp_path):
+    path = tmp_path / 'deep.png'
+    path.write_bytes(files.png(np.full((32, 48), 180 << 4, np.uint16)))
+    assert (files.read_rgb(path) == 180).all()
+
+
+@pytest.mark.parametrize('hw', [(400, 1), (15, 300), (1, 1)])
+def test_pictures_of_a_size_that_no_camera_has_are_refused(tmp_path, hw):
+    path = tmp_path / 'thin.png'
+    path.write_bytes(files.png(np.zeros((*hw, 3), np.uint8)))
+    with pytest.raises(BadImageError, match=rf'thin\.png: the image is {hw[1]}x{hw[0]} pixels'):
+        files.read_rgb(path)
+
+
 @pytest.mark.parametrize('data', [b'', b'hello', b'\x89PNG\r\n\x1a\n' + b'0' * 99])
 def test_files_that_are_no_picture_are_refused(tmp_path, data):
     path = tmp_path / 'no.png'
@@ -56,7 +70,7 @@ def test_a_missing_picture_is_named(tmp_path):
 
 
 def test_pictures_of_a_folder_come_by_name_and_other_files_do_not(tmp_path):
-    for name in ('b.png', 'a.JPG', 'notes.txt', 'c.jpeg'):
+    for name in ('b.png', 'a.JPG', 'notes.txt', 'c.jpeg', '._a.JPG', '.hidden.png'):
         (tmp_path / name).touch()
     (tmp_path / 'folder.png').mkdir()
     assert [path.name for path in files.images_in(tmp_path)] == ['a.JPG', 'b.png', 'c.jpeg']

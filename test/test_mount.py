@@ -8,7 +8,7 @@ import pytest
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.errors import ConfigError
-from lightdepth_ros.mount import CANONICAL_HEIGHT_M, Mount, ground_map, height_factor
+from lightdepth_ros.mount import CANONICAL_HEIGHT_M, Mount, ground_map, height_cue, height_factor
 
 CAMERA = Camera(480, 320, 400.0, 400.0, 250.0, 150.0)
 
@@ -34,12 +34,16 @@ def test_third_channel_is_the_depth_of_level_ground(pitch, roll):
     canonical = depth_m * 600 / 400 * CANONICAL_HEIGHT_M / mount.height_m
     assert np.exp(cells[2, i, j]) * 19.8 == pytest.approx(canonical, rel=1e-4)
     assert cells[0, i, j] * 100 == pytest.approx(-up * 400, rel=1e-4)
-    assert (cells[3] == 1).all()
+    assert (cells[3] == height_cue(mount)).all()
 
 
-def test_map_does_not_depend_on_height_and_follows_crops():
+def test_height_changes_its_cue_alone_and_the_map_follows_crops():
     low, high = (ground_map(CAMERA, Mount(h, 5.0), (320, 480)) for h in (0.2, 2.0))
-    np.testing.assert_array_equal(low, high)
+    np.testing.assert_array_equal(low[:, :3], high[:, :3])
+    assert low[0, 3, 0, 0] == pytest.approx(1 + np.log(1.65 / 0.2) / 2)
+    assert high[0, 3, 0, 0] == pytest.approx(1 + np.log(1.65 / 2.0) / 2)
+    assert height_cue(Mount(1.65)) == 1
+    assert height_cue(Mount(20.0)) == 0.25  # 0 is kept for what is not known
     crop = ground_map(CAMERA.cropped(64, 32, 320, 224), Mount(0.2, 5.0), (224, 320))
     np.testing.assert_allclose(crop, low[:, :, 2:16, 4:24], atol=1e-6)
 

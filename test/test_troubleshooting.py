@@ -11,7 +11,7 @@ import pytest
 from lightdepth_ros.cli import COMMANDS
 from lightdepth_ros.config import settings
 from lightdepth_ros.stream.counters import REASONS
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from tools.ros_env import ROOT
 
 PAGE = (ROOT / 'docs' / 'troubleshooting.md').read_text(encoding='utf-8')
@@ -74,7 +74,7 @@ def test_every_parameter_and_topic_that_is_typed_exists():
     assert len(typed) >= 6
     assert set(typed) <= names
     topics = set(re.findall(r'ros2 topic \w+(?: --\w+(?: [a-z]\w*)?)* (/\S+?)`?(?=[`\s])', TEXT))
-    assert topics <= {f'/{output.topic}' for output in OUTPUTS} | OTHERS
+    assert topics <= {f'/{output.topic}' for output in TOPICS} | OTHERS
     assert len(topics) >= 6
 
 

@@ -38,6 +38,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from lightdepth_ros import terminal
 from tools import bench_delivery
 from tools.bench_delivery import load
 from tools.ros_env import claim_domain_id, ros_environment
@@ -326,4 +327,4 @@ def _save(path: Path, title: str, name: str, rows: Sequence[Any]) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

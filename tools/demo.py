@@ -28,12 +28,13 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import check_writable, write_files
 from tools import demo_passes
 from tools.demo_drive import Drive, open_drive
 from tools.demo_flags import REAL_TIME_S, arguments
-from tools.demo_link import FRAME_ID, INPUTS, OUTPUTS, TYPICAL, Link, ignore
+from tools.demo_link import FRAME_ID, INPUTS, TOPIC_TYPES, TYPICAL, Link, ignore
 from tools.demo_node import DemoError, NodeProcess
 from tools.demo_recording import Recording, messages_in
 from tools.demo_report import COLUMNS, Pass, markdown, missing_messages
@@ -103,7 +104,7 @@ def play(
 def recorded_wrongly(recording: Recording, frames: int) -> list[str]:
     """Return what is missing in the recording, after reading it back."""
     read = messages_in(recording.folder)
-    wrong = missing_messages(read, {**INPUTS, **OUTPUTS}, frames)
+    wrong = missing_messages(read, {**INPUTS, **TOPIC_TYPES}, frames)
     if read != dict(recording.written):
         wrong.append(f'the recording holds {read}, but {dict(recording.written)} were written')
     return wrong
@@ -156,4 +157,4 @@ def clear(out: Path) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -39,7 +39,7 @@ TYPICAL = (
     *('/semantic/image', '/semantic/color', '/rgb/image'),
 )
 """What a robot may use at once: nothing needs every form of the same depth."""
-OUTPUTS = {f'/{output.topic}': output.message_type for output in outputs.OUTPUTS}
+TOPIC_TYPES = {f'/{output.topic}': output.message_type for output in outputs.TOPICS}
 """What the node must publish for every frame. Everything else it publishes is recorded too."""
 NOT_OURS = ('/rosout', '/parameter_events')
 
@@ -71,14 +71,14 @@ class Link:
         """Stamp (ns) of a sent frame -> topic -> the answer, serialised."""
         self.latency_ms: dict[int, float] = {}
         """Stamp of a sent frame -> time until the last of the expected topics had come."""
-        self.expected = frozenset(OUTPUTS)
+        self.expected = frozenset(TOPIC_TYPES)
         """Topics that make an answer complete."""
         self._subscriptions: dict[str, Any] = {}
         self._last: dict[str, bytes] = {}
         self._sent_s: dict[int, float] = {}
 
     def listen(self) -> bool:
-        """Subscribe to all that the node publishes by now; tell if OUTPUTS are among it."""
+        """Subscribe to all that the node publishes by now; tell if TOPIC_TYPES are among it."""
         try:
             found = self._node.get_publisher_names_and_types_by_node(NODE, '/')
         except NodeNameNonExistentError:
@@ -86,7 +86,7 @@ class Link:
         for topic, types in found:
             if topic not in NOT_OURS and topic not in self.topics:
                 self._subscribe(topic, types[0])
-        return set(OUTPUTS) <= set(self.topics)
+        return set(TOPIC_TYPES) <= set(self.topics)
 
     def send(self, frame: DriveFrame) -> int:
         """Publish a frame and its calibration as a camera driver would; return its stamp (ns)."""
@@ -147,7 +147,7 @@ class Link:
 
     def _receive(self, topic: str, data: bytes) -> None:
         self.heard(topic, self.topics[topic], time.time_ns(), data)
-        if topic not in OUTPUTS:
+        if topic not in TOPIC_TYPES:
             self._last[topic] = data
             return
         stamp_ns = stamp_of(data)

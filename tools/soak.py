@@ -30,6 +30,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import LightdepthError
 from tools import soak_report
 from tools.document import markers
@@ -329,4 +330,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -19,14 +19,14 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
 from lightdepth_ros.node.topics import MESSAGE_TYPES
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 
 NODE = '/depth_node'
 EVERY = 'depth/camera_info'
 """Comes with every published frame and is small: who listens to it counts what was published."""
 HISTORY = 1000
 """Messages of EVERY that either side keeps."""
-OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in OUTPUTS}
+OUTPUT_TYPES = {output.topic: MESSAGE_TYPES[output.message_type] for output in TOPICS}
 PATIENCE_S = 60.0
 """Whatever takes longer is taken for a deadlock. The machine may be busy."""
 MOST_UNANSWERED = 8

@@ -26,7 +26,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from lightdepth_ros import terminal
 from lightdepth_ros.contract import model_name
+from lightdepth_ros.engines import OUTPUTS
 from lightdepth_ros.errors import DataError, LightdepthError
 from lightdepth_ros.files import write_files
 from training import config as config_module
@@ -37,7 +39,7 @@ from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset
 from training.model import run_folder
 from training.scoring import ablation_report
-from training.scoring.fullframe import OUTPUTS, Model
+from training.scoring.fullframe import Model
 from training.scoring.protocols import PROTOCOLS
 from training.scoring.score import score, summary
 from training.students.interface import EXITS
@@ -293,4 +295,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

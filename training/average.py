@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.files import write_files
 from training.export import open_checkpoint
@@ -66,4 +67,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

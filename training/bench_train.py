@@ -28,6 +28,7 @@ import torch
 from rich.progress import track
 from torch.utils.data import default_collate
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import depth_png, png, write_files
 from training.config import TrainConfig
@@ -270,4 +271,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

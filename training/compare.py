@@ -26,6 +26,7 @@ matplotlib.use('Agg')  # files only: a training machine has no screen
 import matplotlib.pyplot as plt
 from rich.console import Console
 
+from lightdepth_ros import terminal
 from lightdepth_ros.bench.timing import Case, Times, interleave, runner
 from lightdepth_ros.contract import model_name
 from lightdepth_ros.errors import ConfigError, LightdepthError
@@ -191,4 +192,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

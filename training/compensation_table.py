@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.files import write_files
 from lightdepth_ros.perception.occlusion import hidden_returns
@@ -175,4 +176,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

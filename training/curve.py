@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import DataError, LightdepthError
 
 FEWEST = 5
@@ -185,4 +186,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

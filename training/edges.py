@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lightdepth_ros import terminal
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.perception.loading import load_perception
-from lightdepth_ros.perception.perception import OUTPUTS, Frame
+from lightdepth_ros.perception.perception import PARTS, Frame
 from lightdepth_ros.perception.point_filter import without_flying
 from training.datasets.sample import Dataset, Sample
 from training.datasets.synthetic import SyntheticScenes
@@ -48,7 +49,7 @@ def predicted(dataset: Dataset, config: NodeConfig) -> Iterator[Seen]:
     try:
         for index in range(len(dataset)):
             sample = dataset[index]
-            yield Seen(sample, perception.predict(sample.rgb, sample.camera, OUTPUTS, sample.pose))
+            yield Seen(sample, perception.predict(sample.rgb, sample.camera, PARTS, sample.pose))
     finally:
         perception.close()
 
@@ -154,4 +155,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import LightdepthError
 from lightdepth_ros.perception.occlusion import hidden_returns
 from training.datasets.catalog import open_dataset
@@ -61,4 +62,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from lightdepth_ros import terminal
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES
 from lightdepth_ros.contract import MODELS_DIR, ModelContract, model_name
@@ -309,4 +310,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

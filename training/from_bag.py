@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from lightdepth_ros import terminal
 from lightdepth_ros.bag import recording as rec
 from lightdepth_ros.bag.recording import Recording, open_recording
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
@@ -290,4 +291,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

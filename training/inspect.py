@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from lightdepth_ros import terminal
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASSES, UNLABELLED
 from lightdepth_ros.errors import ConfigError, LightdepthError
@@ -169,4 +170,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

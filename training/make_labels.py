@@ -37,6 +37,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lightdepth_ros import terminal
 from lightdepth_ros.errors import ConfigError, DataError, LightdepthError
 from training.datasets.catalog import describe
 from training.labels import files as labels
@@ -196,4 +197,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

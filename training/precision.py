@@ -22,6 +22,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lightdepth_ros import terminal
 from lightdepth_ros.bench import timing as bench
 from lightdepth_ros.bench.timing import Case
 from lightdepth_ros.contract import load_contract
@@ -182,4 +183,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

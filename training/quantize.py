@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import random
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from lightdepth_ros import terminal
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.contract import ModelContract, file_sha256, load_contract
 from lightdepth_ros.engines import named_inputs
@@ -90,7 +92,8 @@ def calibration_ground(input_hw: tuple[int, int], draw: random.Random) -> np.nda
     """
     height, width = input_hw
     camera = Camera.from_fov(width, height, draw.uniform(50.0, 100.0))
-    mount = Mount(1.65, draw.gauss(0.0, 6.0), draw.gauss(0.0, 2.0))
+    height_m = math.exp(draw.uniform(math.log(0.2), math.log(2.0)))
+    mount = Mount(height_m, draw.gauss(0.0, 6.0), draw.gauss(0.0, 2.0))
     return ground_map(camera, mount if draw.random() > 1 / 3 else None, input_hw)
 
 
@@ -206,4 +209,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch import callbacks, loggers
 from torch.utils.data import DataLoader, Dataset
 
+from lightdepth_ros import shared_memory, terminal
 from lightdepth_ros.errors import ConfigError, LightdepthError
 from lightdepth_ros.mount import Mount, ground_map, height_factor
 from training import config as config_module
@@ -30,6 +31,9 @@ from training.model.distill import Distillation, as_dict
 Sources = Mapping[str, Sequence[Sample]]
 CALIBRATION_CROPS = 64
 """Crops that batch norms are measured on when training starts from exported files."""
+BATCHES_WAITING = 6
+"""So many batches a process may have in shared memory: two made ahead and one in use, of crops
+that may be twice as large as the first one."""
 MAX_VAL_FRAMES = 32
 """Validation during training looks at evenly spread frames; training.evaluate looks at all."""
 
@@ -111,12 +115,37 @@ class StreamData(lightning.LightningDataModule):
         sampler = StreamSampler(
             self.config, trainer.global_step, trainer.global_rank, trainer.world_size
         )
+        workers = self._fitting(workers)
         return DataLoader(
             self.crops, batch_sampler=sampler, num_workers=workers, persistent_workers=False,
         )  # fmt: skip
 
+    def _fitting(self, workers: int) -> int:
+        """Return how many processes /dev/shm has room for; say so where it is fewer."""
+        batch = (
+            sum(np.asarray(part).nbytes for part in self.crops[0].values())
+            * self.config.batch_size
+        )
+        found = fitting_workers(workers, batch / shared_memory.MB, shared_memory.free_mb())
+        if found < workers:
+            print(
+                f'/dev/shm has {shared_memory.free_mb():.0f} MB free, too few for {workers} data '
+                f'loading processes: going on with {found}. A container has more with '
+                '--shm-size=1g.'
+            )
+        return found
+
     def val_dataloader(self) -> list[DataLoader]:
         return [DataLoader(frames, batch_size=1) for frames in self.frames]
+
+
+def fitting_workers(wanted: int, batch_mb: float, free_mb: float) -> int:
+    """Return how many data loading processes, at most `wanted`, fit into shared memory.
+
+    0 = the training process loads itself, which needs none. Without room PyTorch would end with a
+    bus error.
+    """
+    return min(wanted, int(free_mb / (batch_mb * BATCHES_WAITING)))
 
 
 def make_callbacks(config: TrainConfig, out: Path) -> list[lightning.Callback]:
@@ -260,4 +289,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

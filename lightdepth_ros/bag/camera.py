@@ -18,7 +18,7 @@ from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.perception.calibration import Calibration, describe
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.stream import counters, messages
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
 from lightdepth_ros.stream.transforms import Transforms
@@ -97,7 +97,7 @@ class BagCamera:
                 o.topic: RecordingPublisher(
                     prefix + o.topic, o.message_type, o.topic in outputs, publish
                 )
-                for o in OUTPUTS
+                for o in TOPICS
             },
             mismatches={},
             voice=voice,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS 2 recording: its topics, and its messages one by one.
+"""A recording of ROS 2, or of ROS 1: its topics, and its messages one by one.
 
 Messages have the fields of their ROS types; arrays are NumPy arrays. Importing this file needs
 rosbags: call `require_rosbags` of topics.py first to get a readable error.
@@ -11,10 +11,12 @@ import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag1 import ReaderError as Ros1ReaderError
 from rosbags.rosbag2 import ReaderError, storage_mcap
 from rosbags.typesys import Stores, get_typestore
 
@@ -32,8 +34,8 @@ ZSTD_ERROR: type[Exception] = getattr(
 )
 """Of whichever library rosbags decompresses with; RuntimeError is what lz4 raises."""
 DAMAGE = (
-    AnyReaderError, ReaderError, apsw.Error, OSError, ValueError, KeyError, IndexError, TypeError,
-    OverflowError, MemoryError, RuntimeError, struct.error, ZSTD_ERROR,
+    AnyReaderError, ReaderError, Ros1ReaderError, apsw.Error, OSError, ValueError, KeyError,
+    IndexError, TypeError, OverflowError, MemoryError, RuntimeError, struct.error, ZSTD_ERROR,
 )  # fmt: skip
 """What rosbags lets through when bytes of a recording are wrong (found by trying, 0.11)."""
 
@@ -88,6 +90,11 @@ class Recording:
         """Return when the first and the last message were recorded."""
         return self.reader.start_time, self.reader.end_time - 1
 
+    @property
+    def is_ros1(self) -> bool:
+        """Tell whether the bytes of its messages are those of ROS 1, which no ROS 2 bag holds."""
+        return not self.reader.is2
+
     def has(self, topic: str) -> bool:
         """Return whether the topic has at least one message."""
         return any(c.topic == topic and c.msgcount for c in self.reader.connections)
@@ -141,7 +148,7 @@ class Recording:
     def decoded(self, raw: bytes, kind: str) -> Any:
         """Return the message, or None (and count it) if it cannot be decoded."""
         try:
-            return self.reader.deserialize(raw, kind)
+            return modern(self.reader.deserialize(raw, kind))
         except DAMAGE:
             self.unreadable += 1
             return None
@@ -151,6 +158,14 @@ class Recording:
         for recorded in self.messages([topic]):
             return recorded.message
         raise DataError(f'{self.path}: no message on {topic} can be decoded')
+
+
+def modern(message: Any) -> Any:
+    """Return a message with the field names of ROS 2: ROS 1 has D, K, R and P in CameraInfo, and
+    so has a recording that `rosbags-convert` made without `--dst-typestore`."""
+    if not hasattr(message, 'K') or hasattr(message, 'k'):
+        return message
+    return SimpleNamespace(**{name.lower(): value for name, value in vars(message).items()})
 
 
 def stamp_of(message: Any) -> int:
@@ -163,22 +178,22 @@ def stamp_of(message: Any) -> int:
 
 @contextmanager
 def open_recording(path: Path) -> Iterator[Recording]:
-    """Open a recording: the folder with metadata.yaml, or its .mcap or .db3 file.
+    """Open a recording: the folder with metadata.yaml, or its .mcap or .db3 file; or the .bag file
+    of ROS 1.
 
     Types that the recording does not define are taken from ROS 2 Jazzy.
     """
     if not path.exists():
         raise DataError(f'there is no recording {path}: name the folder that `ros2 bag` wrote')
-    if path.suffix == '.bag':
-        raise DataError(f'{path} is a ROS 1 bag: convert it with `rosbags-convert` first')
     try:
         reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
         reader.open()
     except DAMAGE as error:
         raise DataError(
-            f'{path} cannot be opened as a ROS 2 recording: {error!r}. A right one is a folder '
-            'with metadata.yaml and .mcap or .db3 files. `mcap recover` repairs an .mcap that was '
-            'cut off, `ros2 bag reindex` a lost metadata.yaml'
+            f'{path} cannot be opened as a recording: {error!r}. A right one is a folder with '
+            'metadata.yaml and .mcap or .db3 files, or a .bag file of ROS 1. `mcap recover` '
+            'repairs an .mcap that was cut off, `ros2 bag reindex` a lost metadata.yaml, `rosbag '
+            'reindex` a .bag'
         ) from error
     try:
         yield Recording(path, reader)

@@ -25,7 +25,7 @@ from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.perception.cloud import points
-from lightdepth_ros.perception.perception import OUTPUTS, Perception
+from lightdepth_ros.perception.perception import PARTS, Perception
 from lightdepth_ros.perception.point_filter import without_flying
 
 WARM_UP = 5
@@ -217,7 +217,7 @@ def perception_overhead(
     cloud = None
     for _ in range(WARM_UP + rounds):
         started = time.perf_counter()
-        frame = perception.predict(image, camera, OUTPUTS)
+        frame = perception.predict(image, camera, PARTS)
         solid = without_flying(frame.prediction, NodeConfig().point_filter)
         cloud = points(solid, frame.rgb, cloud)
         total_ms = (time.perf_counter() - started) * 1e3

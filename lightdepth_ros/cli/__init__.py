@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from lightdepth_ros import __version__
+from lightdepth_ros import __version__, terminal
 from lightdepth_ros.errors import LightdepthError
 
 COMMANDS = {
@@ -56,6 +56,11 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit code is 0 only when everything was done."""
     words = list(sys.argv[1:] if argv is None else argv)
+    known = words and words[0] in COMMANDS
+    return terminal.run(lambda: _main(words), f'lightdepth {words[0]}' if known else 'lightdepth')
+
+
+def _main(words: list[str]) -> int:
     if not words or words[0] in ('-h', '--help', 'help'):
         print(usage())
         return 0 if words else 2
@@ -72,7 +77,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LightdepthError as error:
         print(f'lightdepth {words[0]}: {error}', file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f'lightdepth {words[0]}: stopped; what was written so far is whole', file=sys.stderr)
-        return 130
     return code

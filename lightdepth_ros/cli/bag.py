@@ -46,9 +46,9 @@ SETTINGS = (
     'ground_frame',
 )
 DESCRIPTION = """\
-Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) and write what the node would
-publish to a new bag: the same topics, types and stamps, and the same depth bit for bit. It needs
-the library rosbags and no ROS. Every image is used; none is dropped for being late.
+Run depth_node's perception over a ROS 2 bag (MCAP or sqlite3) or a ROS 1 bag, and write what the
+node would publish to a new bag: the same topics, types and stamps, and the same depth bit for bit.
+It needs the library rosbags and no ROS. Every image is used; none is dropped for being late.
 
 Killed, or out of disk? Run the same command again: it continues where it stopped. Until it is done
 the work lies in OUT.part; OUT appears when it is complete. Play it together with the recording:

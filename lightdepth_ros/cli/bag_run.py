@@ -29,11 +29,11 @@ from lightdepth_ros.perception.calibration import kind_of_topic
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.stream.model_set import exit_path
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.voice import Voice
 
-ALL = (*(output.topic for output in OUTPUTS), LABEL_TOPIC)
+ALL = (*(output.topic for output in TOPICS), LABEL_TOPIC)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,15 @@ def chosen_outputs(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def check_kept(recording: Recording, topics: tuple[str, ...]) -> None:
-    """Refuse a topic to copy that is not there; /tf and /tf_static may be missing."""
+    """Refuse a topic to copy that is not there; /tf and /tf_static may be missing. Of a ROS 1 bag
+    nothing can be copied."""
+    if topics and recording.is_ros1:
+        raise DataError(
+            f'{recording.path} is a ROS 1 bag, whose messages no ROS 2 bag can hold as they are: '
+            'leave out --keep and --keep-tf, or convert it first with\n'
+            f'  rosbags-convert --src {recording.path} --dst {recording.path.stem} '
+            '--dst-typestore ros2_jazzy'
+        )
     for topic in topics:
         if topic not in ('/tf', '/tf_static') and topic not in recording.topics():
             raise DataError(

@@ -312,6 +312,9 @@ def main(args: list[str] | None = None) -> int:
     try:
         if Signals().init(args):
             code = live()
+    except ConfigError as error:
+        rclpy.logging.get_logger('depth_node').fatal(str(error))
+        code = EXIT_BAD_CONFIG
     except ExternalShutdownException:
         pass
     except RCL_ERRORS:
@@ -323,12 +326,9 @@ def main(args: list[str] | None = None) -> int:
 
 
 def live() -> int:
-    """Make the node, run it until ROS is shut down, and free it; return the exit code."""
-    try:
-        node = DepthNode()
-    except ConfigError as error:
-        rclpy.logging.get_logger('depth_node').fatal(str(error))
-        return EXIT_BAD_CONFIG
+    """Make the node, run it until ROS is shut down, and free it; return the exit code. Raises
+    ConfigError for a wrong parameter."""
+    node = DepthNode()
     try:
         return run(node)
     except InferenceDiedError as error:

@@ -25,7 +25,7 @@ from lightdepth_ros.stream.health import (
     texts,
     verdict,
 )
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.stream import Stream
 
 
@@ -185,7 +185,7 @@ class Reporter:
 
 def _no_cloud(stream: Stream, subscribers: Mapping[str, int]) -> str:
     """Return why subscribed outputs that need a calibration stay empty; empty if they do not."""
-    wanted = [o.topic for o in OUTPUTS if o.needs_camera and subscribers[o.topic]]
+    wanted = [o.topic for o in TOPICS if o.needs_camera and subscribers[o.topic]]
     if not (wanted and stream.uncalibrated):
         return ''
     return explain_no_cloud(wanted, stream.info_topic, stream.calibration.text)

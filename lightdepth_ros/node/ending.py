@@ -11,6 +11,9 @@ from typing import Any, NoReturn
 
 import rclpy
 
+from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.folders import ros_log_folder
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,8 +31,20 @@ class Signals:
             signal.signal(number, self._note)
 
     def init(self, args: list[str] | None) -> bool:
-        """Initialise rclpy; return whether the process should continue."""
-        rclpy.init(args=args)
+        """Initialise rclpy; return whether the process should continue. Raises ConfigError for ROS
+        arguments that make no sense."""
+        folder, why = ros_log_folder(os.environ)
+        if folder:
+            os.environ['ROS_LOG_DIR'] = folder
+        try:
+            rclpy.init(args=args)
+        except RuntimeError as error:  # what rclpy raises has no nearer name in public
+            raise ConfigError(
+                f'the ROS arguments cannot be used: {error}. Correct what follows --ros-args; '
+                '--log-level takes debug, info, warn, error or fatal.'
+            ) from error
+        if why:
+            rclpy.logging.get_logger('depth_node').warning(why)
         return not self.asked
 
     def _note(self, *_: Any) -> None:

@@ -30,7 +30,7 @@ from lightdepth_ros.node.rclpy_workarounds import (
 )
 from lightdepth_ros.stream.explain import explain_mismatch
 from lightdepth_ros.stream.messages import classes_to_label_info
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.stream import Stream
 from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
@@ -95,7 +95,7 @@ def open_stream(
     suffix, _, image_type = INPUTS[transport]
     mismatches: dict[str, str] = {}
     publishers: dict[str, OpenPublisher] = {}
-    for output in OUTPUTS:
+    for output in TOPICS:
         topic = prefix + output.topic
         message_type = MESSAGE_TYPES[output.message_type]
         publisher = _open_publisher(node, message_type, topic, RELIABLE, mismatches, voice, seldom)

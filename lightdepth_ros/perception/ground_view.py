@@ -11,13 +11,18 @@ import numpy as np
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.mount import Mount, ground_map
 
-SAME_DEG = 0.05
-"""A mount that has turned by less keeps its map. It moves the horizon by 0.4 px of a 480 px wide
-input; a robot that stands shakes by more. Its height is in no map."""
+SAME_DEG, SAME_LN_HEIGHT = 0.05, 0.02
+"""A mount that has turned or risen by less keeps its map. It moves the horizon by 0.4 px of a
+480 px wide input and the map's cue of the height by 0.01; a robot that stands shakes by more.
+(Metres follow the height itself, at once.)"""
 SKY_MARGIN_DEG = 2.0
 """Sky may reach so far below the horizon of the mount: mounts are known to about a degree, and
 roads go downhill."""
 KEPT = 16
+
+
+Key = tuple[Camera | None, tuple[int, int], bool]
+"""The network's camera, the input's size, and whether a mount is known."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,9 @@ class GroundViews:
     """Makes GroundViews and remembers those of the last cameras. Not thread safe."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Camera | None, tuple[int, int], bool], tuple[Tilt, GroundView]] = {}
+        self._kept: dict[
+            tuple[Camera | None, tuple[int, int], bool], tuple[Mount | None, GroundView]
+        ] = {}
 
     def of(
         self,
@@ -53,9 +60,8 @@ class GroundViews:
         if network is None or output is None:
             mount = None
         key = network, input_hw, mount is not None
-        tilt = (0.0, 0.0) if mount is None else (mount.pitch_deg, mount.roll_deg)
         known = self._kept.get(key)
-        if known is not None and _same(known[0], tilt):
+        if known is not None and _same(known[0], mount):
             return known[1]
         below = None
         if mount is not None and output is not None:
@@ -63,16 +69,16 @@ class GroundViews:
         view = GroundView(ground_map(network, mount, input_hw), below)
         if len(self._kept) >= KEPT and key not in self._kept:
             self._kept.clear()
-        self._kept[key] = tilt, view
+        self._kept[key] = mount, view
         return view
 
 
-Tilt = tuple[float, float]
-"""Pitch and roll in degrees."""
-
-
-def _same(first: Tilt, second: Tilt) -> bool:
-    return all(abs(a - b) <= SAME_DEG for a, b in zip(first, second, strict=True))
+def _same(first: Mount | None, second: Mount | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    turned = max(abs(first.pitch_deg - second.pitch_deg), abs(first.roll_deg - second.roll_deg))
+    risen = abs(math.log(first.height_m / second.height_m))
+    return turned <= SAME_DEG and risen <= SAME_LN_HEIGHT
 
 
 def below_horizon(camera: Camera, mount: Mount, margin_deg: float) -> np.ndarray:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import perf_counter
@@ -21,7 +22,7 @@ from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.preprocess import Prepared, Preprocessor, halve
 
-OUTPUTS = ('depth', 'label', 'confidence', 'rgb')
+PARTS = ('depth', 'label', 'confidence', 'rgb')
 """What `predict` can be asked for."""
 SATURATED = 0.8
 """Depth at or above this share of the model's largest depth means "at least that far". The model
@@ -65,7 +66,8 @@ class Standing(NamedTuple):
 
 
 class Perception:
-    """A model with its settings. Not thread safe: buffers are reused from frame to frame."""
+    """A model with its settings. Buffers are reused from frame to frame, so threads that share one
+    take turns; one Perception for each thread is faster."""
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class Perception:
         _check(depth_scale, min_range_m, max_range_m, min_confidence)
         contract = engine.contract
         self._engine = engine
+        self._turn = threading.Lock()
         self._stride = contract.stride
         self._preprocessor = Preprocessor(input_hw, fit, contract.divisor, contract.stride)
         self._depth_scale = depth_scale
@@ -112,7 +115,7 @@ class Perception:
         mount: Mount | None = None,
         bend: Bend | None = None,
     ) -> Frame:
-        """Infer one image and compute nothing that `outputs`, a subset of OUTPUTS, does not need.
+        """Infer one image and compute nothing that `outputs`, a subset of PARTS, does not need.
 
         rgb: (H, W, 3) uint8. view: the calibration of `rgb`; with a Lens, distortion is removed.
         With view None the depth is right for a camera of the canonical focal length only, and the
@@ -134,6 +137,17 @@ class Perception:
 
         Raises BadImageError, BadCameraError or EngineError.
         """
+        with self._turn:
+            return self._predict(rgb, view, outputs, mount, bend)
+
+    def _predict(
+        self,
+        rgb: np.ndarray,
+        view: Camera | Lens | None,
+        outputs: Collection[str],
+        mount: Mount | None,
+        bend: Bend | None,
+    ) -> Frame:
         started = perf_counter()
         prepared = self._preprocessor.prepare(rgb, view)
         mount = None if prepared.network is None else mount or self._mount
@@ -156,13 +170,14 @@ class Perception:
         return Frame(prediction, small, timings_ms)
 
     def close(self) -> None:
-        """Free the engine; `predict` must not be called again."""
-        self._engine.close()
+        """Free the engine, once nobody is at it; `predict` must not be called again."""
+        with self._turn:
+            self._engine.close()
 
     def _wanted(self, outputs: Collection[str]) -> tuple[str, ...]:
-        unknown = set(outputs) - set(OUTPUTS)
+        unknown = set(outputs) - set(PARTS)
         if unknown:
-            raise ValueError(f'outputs {sorted(unknown)} do not exist; there are {OUTPUTS}')
+            raise ValueError(f'outputs {sorted(unknown)} do not exist; there are {PARTS}')
         wanted = [name for name in ('depth', 'label', 'confidence') if name in outputs]
         if 'depth' in wanted and self._min_confidence > 0 and 'confidence' not in wanted:
             wanted.append('confidence')

@@ -18,13 +18,13 @@ from lightdepth_ros.errors import BadCameraError, BadImageError
 from lightdepth_ros.perception.calibration import describe, kind_of_topic, view_of
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.perception import Perception
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.scale import bag as scale_bag
 from lightdepth_ros.scale.bag import Measured
 from lightdepth_ros.scale.fit import Pairs
 from lightdepth_ros.scale.gathered import Gathered
 from lightdepth_ros.scale.report import Tile
 from lightdepth_ros.scale.view import Seen, look
-from lightdepth_ros.stream.encodings import SampleBits
 from lightdepth_ros.stream.messages import image_to_rgb
 
 Looks = list[tuple[Seen, np.ndarray]]

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.errors import BadImageError
-from lightdepth_ros.stream.encodings import Buffer, SampleBits, check_size, known_encoding
+from lightdepth_ros.picture import SampleBits, check_size
+from lightdepth_ros.stream.encodings import Buffer, known_encoding
 
 VIDEO = {
     'h264': 'H.264', 'avc': 'H.264', 'h265': 'H.265', 'hevc': 'H.265', 'av1': 'AV1', 'vp8': 'VP8',

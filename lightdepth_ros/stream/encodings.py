@@ -14,14 +14,10 @@ import cv2
 import numpy as np
 
 from lightdepth_ros.errors import BadImageError
+from lightdepth_ros.picture import SampleBits, check_size
 
 Buffer = Union[bytes, bytearray, 'array.array[int]', np.ndarray]
 """Image bytes; an array must be one-dimensional uint8."""
-
-MIN_SIDE_PX = 16
-MAX_SIDE_PX = 16384
-MAX_PIXELS = 1 << 26
-"""8192 x 8192. Larger pictures are taken for damaged headers."""
 
 
 class Encoding(NamedTuple):
@@ -91,35 +87,6 @@ def known_encoding(name: str) -> Encoding | None:
     return ENCODINGS.get(name) or ENCODINGS.get(name.lower())
 
 
-class SampleBits:
-    """How many of the 16 bits of a sample a camera uses.
-
-    Thermal and industrial cameras send 10, 12 or 14 bits as mono16. It is measured by the largest
-    value seen, and only ever grows, so that brightness does not jump about.
-    """
-
-    CHOICES = (8, 10, 12, 14, 16)
-
-    def __init__(self, fixed: int = 0) -> None:
-        """fixed: the number, where it is known; 0 = measure."""
-        self._fixed = fixed
-        self.bits = fixed
-        """What was found so far; 0 = nothing yet."""
-
-    def to_bytes(self, words: np.ndarray, used: int = 0) -> np.ndarray:
-        """Return uint16 samples as uint8, of the same shape. used: bits that are known."""
-        bits = used or self._fixed
-        if not bits:
-            largest = int(words.max(initial=0))
-            found = next(b for b in self.CHOICES if largest < 1 << b)
-            bits = self.bits = max(self.bits, found)
-        scaled = words >> (bits - 8)
-        if self._fixed or used:  # a wrong number must not wrap around
-            scaled = np.minimum(scaled, 255)
-        narrow: np.ndarray = scaled.astype(np.uint8)
-        return narrow
-
-
 def check_layout(encoding: str, height: int, width: int, step: int, data_bytes: int) -> Encoding:
     """Return how an image is stored, or raise BadImageError saying what is wrong with it.
 
@@ -150,16 +117,6 @@ def check_layout(encoding: str, height: int, width: int, step: int, data_bytes: 
             f'{whole}. The message is truncated or filled wrongly.'
         )
     return known
-
-
-def check_size(height: int, width: int) -> None:
-    """Raise BadImageError for a size that no camera image has."""
-    small = min(height, width) < MIN_SIDE_PX
-    if small or max(height, width) > MAX_SIDE_PX or height * width > MAX_PIXELS:
-        raise BadImageError(
-            f'the image is {width}x{height} pixels; each side must have {MIN_SIDE_PX} to '
-            f'{MAX_SIDE_PX} pixels, and the whole at most {MAX_PIXELS}'
-        )
 
 
 def raw_to_rgb(

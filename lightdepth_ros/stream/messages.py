@@ -19,8 +19,9 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import SemanticClass
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream.compressed import check_compressed, compressed_to_rgb
-from lightdepth_ros.stream.encodings import SampleBits, check_layout, raw_to_rgb
+from lightdepth_ros.stream.encodings import check_layout, raw_to_rgb
 
 try:
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField

@@ -73,7 +73,7 @@ class Result:
 class Output(NamedTuple):
     """One topic.
 
-    needs          what Perception must compute for it (perception.OUTPUTS).
+    needs          what Perception must compute for it (perception.PARTS).
     needs_camera   whether it makes no sense without calibration.
     build          makes the message.
     text           what it holds, for docs/topics.md.
@@ -160,7 +160,7 @@ def _clearing(result: Result) -> Any:
 
 IMAGE = 'sensor_msgs/msg/Image'
 CLOUD2 = 'sensor_msgs/msg/PointCloud2'
-OUTPUTS = (
+TOPICS = (
     Output(
         'depth/image',
         IMAGE,

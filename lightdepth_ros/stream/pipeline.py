@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings and model that belong together, and how they change while frames keep coming."""
+"""Settings with their model, and how both change while frames keep coming."""
 
 from __future__ import annotations
 

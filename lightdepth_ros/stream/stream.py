@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's way through the node: calibration, prediction, publishing, counting. No rclpy:
-publishers, logs and clocks are handed in, so that all of it is tested without ROS."""
+"""The stream of one camera: calibration, prediction, publishing, counting. No rclpy: publishers,
+logs and clocks are passed in, so that all of it is tested without ROS."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lightdepth_ros.perception.calibration import Calibration, NoCameraInfoYetEr
 from lightdepth_ros.perception.placement import plan
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.temporal import TemporalFilter
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream import counters
 from lightdepth_ros.stream.anchors import Anchors
 from lightdepth_ros.stream.counters import FrameCounters
-from lightdepth_ros.stream.encodings import SampleBits
 from lightdepth_ros.stream.messages import CloudMessage, check_image, image_to_rgb, number
 from lightdepth_ros.stream.mounting import Mounting
-from lightdepth_ros.stream.outputs import OUTPUTS, Output, Result, needed
+from lightdepth_ros.stream.outputs import TOPICS, Output, Result, needed
 from lightdepth_ros.stream.pacing import RateLimit
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.transforms import Transforms
@@ -73,7 +73,7 @@ class Stream:
         transforms: Transforms | None = None,
         scale: Publisher | None = None,
     ) -> None:
-        """publishers: one for each topic of OUTPUTS. mismatches: topic -> whose QoS does not fit,
+        """publishers: one for each topic of TOPICS. mismatches: topic -> whose QoS does not fit,
         filled in from outside. clock_ns: the clock of the image stamps. transforms: the frames,
         filled in from outside; None = nobody does. scale: of the factor by which anchors moved
         depth; None = nobody wants it."""
@@ -106,7 +106,7 @@ class Stream:
         return max(self._active_since_s, self.counters.last_arrival_s or 0.0)
 
     def activate(self) -> None:
-        """Begin to wait for images and calibration."""
+        """Start to wait for images and calibration."""
         self._active_since_s = time.perf_counter()
         self.calibration.wait_again()
 
@@ -202,7 +202,7 @@ class Stream:
         return {t: publisher.get_subscription_count() for t, publisher in self.publishers.items()}
 
     def _wanted(self) -> list[Output]:
-        return [o for o in OUTPUTS if self.publishers[o.topic].get_subscription_count() > 0]
+        return [o for o in TOPICS if self.publishers[o.topic].get_subscription_count() > 0]
 
     def _steadied(self, prediction: Prediction, stamp: Any, config: NodeConfig) -> Prediction:
         stamp_s = stamp.sec + stamp.nanosec * 1e-9

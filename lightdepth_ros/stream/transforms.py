@@ -8,6 +8,7 @@ T_a_b maps coordinates of a point in frame b to frame a (4x4, metres).
 from __future__ import annotations
 
 import bisect
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -119,11 +120,11 @@ class Transforms:
         Raises DataError for numbers that are no pose.
         """
         parent, child = _plain(parent), _plain(child)
-        matrix = pose_matrix(xyz, quaternion_xyzw)
-        if not np.isfinite(matrix).all() or parent == child or not (parent and child):
+        pose = tuple(xyz), tuple(quaternion_xyzw)
+        if not _is_pose(*pose) or parent == child or not (parent and child):
             raise DataError(
                 f'the transform from {child!r} to {parent!r} is {list(xyz)}, '
-                f'{list(quaternion_xyzw)}: it needs two frames and finite numbers'
+                f'{list(quaternion_xyzw)}: it needs two frames, finite numbers and a rotation'
             )
         with self._lock:
             edge = self._edges.get(child)
@@ -131,9 +132,9 @@ class Transforms:
             if fresh or edge is None or edge.parent != parent:
                 edge = self._edges[child] = _Edge(parent)
             if stamp_ns is None:
-                edge.static = matrix
+                edge.static = pose_matrix(*pose)
             else:
-                edge.add(stamp_ns, (tuple(xyz), tuple(quaternion_xyzw)))
+                edge.add(stamp_ns, pose)
 
     def add_message(self, message: Any, static: bool = True) -> None:
         """Add all transforms of a tf2_msgs/TFMessage.
@@ -246,6 +247,15 @@ class Transforms:
             f'no transforms lead from frame {source!r} to {target!r}; {target!r} is connected to '
             f'{sorted(connected) or "nothing"}{remedy}'
         )
+
+
+def _is_pose(xyz: Numbers, quaternion_xyzw: Numbers) -> bool:
+    """Return whether all numbers are finite and the quaternion's length is not 0.
+
+    Plain arithmetic: robots publish thousands of transforms a second.
+    """
+    length = sum(value * value for value in quaternion_xyzw)
+    return length > 1e-6 and math.isfinite(length + sum(map(abs, xyz)))
 
 
 def _plain(frame: str) -> str:

@@ -27,10 +27,10 @@ from lightdepth_ros.bag import writer as bag_writer
 from lightdepth_ros.bag.parts import PartedBag
 from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.files import WriteError
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream import outputs
 from tools.ros_env import ROOT
 
-TOPICS = {f'/{output.topic}' for output in OUTPUTS}
+TOPICS = {f'/{output.topic}' for output in outputs.TOPICS}
 SMALL = ('--input-width', '64', '--input-height', '32')
 IMAGE = '/cam/image_raw'
 
@@ -92,7 +92,9 @@ def test_every_output_is_written_with_the_images_stamp_type_and_time(
     with AnyReader([out]) as reader:
         kinds = {c.topic: c.msgtype for c in reader.connections}
         counts = Counter(c.topic for c, _, _ in reader.messages())
-    assert {o.message_type for o in OUTPUTS if kinds[f'/{o.topic}'] != o.message_type} == set()
+    assert {
+        o.message_type for o in outputs.TOPICS if kinds[f'/{o.topic}'] != o.message_type
+    } == set()
     assert counts == {**dict.fromkeys(TOPICS, 3), '/tf_static': 2, '/semantic/label_info': 1}
     images = messages_of(source, IMAGE)
     for topic in TOPICS:
@@ -138,7 +140,7 @@ def test_the_same_through_the_nodes_stream_is_bit_equal_in_every_output(model, t
     assert run(model, source, tmp_path / 'out', '--temporal-filter', '0.5') == 0
     config = NodeConfig(model=str(model), input_width=64, input_height=32, temporal_filter=0.5)
     pipeline = Pipeline(config, load_perception(config))
-    publishers = {output.topic: FakePublisher() for output in OUTPUTS}
+    publishers = {output.topic: FakePublisher() for output in outputs.TOPICS}
     for publisher in publishers.values():
         publisher.listeners = 1
     stream = Stream(
@@ -447,6 +449,42 @@ def test_two_cameras_and_compressed_images(model, tmp_path):
     assert len(depths(tmp_path / 'out', '/bot/front/depth/image')) == 2
     counts = Counter(topic for topic, _, _ in contents(tmp_path / 'out'))
     assert counts['/bot/rear/semantic/label_info'] == 1
+
+
+def test_a_bag_of_ros_1_gives_the_same_depth_as_the_same_drive_in_ros_2(model, tmp_path):
+    messages = drive(2)
+    new = bags.write(tmp_path / 'new', messages)
+    old = bags.write_ros1(tmp_path / 'old.bag', messages)
+    flags = ('--outputs', 'depth/image', 'points')
+    assert run(model, new, tmp_path / 'out_new', *flags) == 0
+    assert run(model, old, tmp_path / 'out_old', *flags) == 0
+    for topic in ('/depth/image', '/points'):
+        found = [
+            [
+                (bytes(m.data), m.header.frame_id, m.header.stamp.sec, m.header.stamp.nanosec)
+                for m in messages_of(tmp_path / out, topic)
+            ]
+            for out in ('out_new', 'out_old')
+        ]
+        assert len(found[0]) == 2
+        assert found[0] == found[1]
+
+
+def test_what_a_bag_of_ros_1_cannot_give_is_refused_with_the_right_command(
+    model, tmp_path, capsys
+):
+    old = bags.write_ros1(tmp_path / 'old.bag', drive(1))
+    assert run(model, old, tmp_path / 'out', '--keep-tf') == 1
+    assert '--dst-typestore ros2_jazzy' in ''.join(capsys.readouterr().err.split('\n  '))
+
+
+def test_a_bag_that_was_converted_with_the_field_names_of_ros_1_is_read(model, tmp_path):
+    old = bags.write_ros1(tmp_path / 'old.bag', drive(1))
+    converted = tmp_path / 'converted'
+    command = [str(Path(sys.executable).with_name('rosbags-convert')), '--src', str(old)]
+    subprocess.run([*command, '--dst', str(converted)], check=True, timeout=60)
+    assert run(model, converted, tmp_path / 'out', '--outputs', 'points') == 0
+    assert len(messages_of(tmp_path / 'out', '/points')) == 1
 
 
 def test_parameter_file_of_the_node_holds_and_flags_win(model, tmp_path):

@@ -16,8 +16,11 @@ from lightdepth_ros import files
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import CLASS_ID
 from lightdepth_ros.cli import main
+from lightdepth_ros.cli.predict import PICTURE_PIXELS
 from lightdepth_ros.contract import file_sha256
+from lightdepth_ros.errors import EngineError
 from lightdepth_ros.mount import Mount, ground_map
+from lightdepth_ros.perception.perception import Perception
 
 KINDS = ['cloud.ply', 'depth.png', 'depth_color.png', 'label.png', 'overlay.png']
 CAR = CLASS_ID['car']
@@ -152,6 +155,40 @@ def test_a_folder_skips_what_is_no_picture_and_goes_on(predict, tmp_path, capsys
     assert 'not a picture that OpenCV can read' in text
 
 
+@pytest.mark.parametrize('hw', [(400, 16), (16, 400)])
+def test_pictures_for_people_of_narrow_pictures_stay_of_a_size_that_can_be_drawn(
+    predict, tmp_path, hw
+):
+    code, written = predict(save(tmp_path / 'a.png', hw=hw))
+    assert code == 0
+    shown = files.read_rgb(written['a_overlay.png'])
+    assert shown.shape[0] * shown.shape[1] < 1.5 * PICTURE_PIXELS
+
+
+def test_a_folder_goes_on_after_a_picture_that_is_too_thin_or_that_the_engine_refuses(
+    predict, tmp_path, capsys, monkeypatch
+):
+    save(tmp_path / 'in' / 'a.png', hw=(400, 2))
+    save(tmp_path / 'in' / 'b.png', color=(7, CAR, 255))
+    save(tmp_path / 'in' / 'c.png')
+    save(tmp_path / 'in' / '._c.png', hw=(400, 2))
+    whole = Perception.predict
+
+    def sometimes(self, rgb, *arguments):
+        if rgb[0, 0, 0] == 7:
+            raise EngineError('out of memory')
+        return whole(self, rgb, *arguments)
+
+    monkeypatch.setattr(Perception, 'predict', sometimes)
+    code, written = predict(tmp_path / 'in', '--fov-deg', '60')
+    assert code == 1
+    assert sorted(written) == [f'c_{kind}' for kind in KINDS]
+    text = ' '.join(capsys.readouterr().out.split())
+    assert '1 frames written' in text
+    assert 'skipped b: out of memory' in text
+    assert '._c' not in text
+
+
 def test_pictures_of_one_name_do_not_overwrite_each_other(predict, tmp_path):
     save(tmp_path / 'in' / 'a.png')
     save(tmp_path / 'in' / 'a.bmp')
@@ -258,3 +295,29 @@ def test_flags_that_cannot_work_are_refused(predict, tmp_path, words, message, c
     assert predict(save(tmp_path / 'a.png'), *words)[0] == 1
     captured = capsys.readouterr()
     assert message in captured.err + captured.out
+
+
+def test_a_picture_is_anchored_to_its_ground(predict, tmp_path):
+    rows = np.maximum(np.arange(320) - 159.5, 0.5)
+    true_m = 1.65 * 300 / rows  # level ground, 1.65 m below the lens
+    rgb = np.zeros((320, 480, 3), np.uint8)  # green 0: road
+    rgb[..., 0] = np.minimum(true_m * 1.5 / 0.25, 255)[:, None]  # predicted half as far again
+    picture = tmp_path / 'road.png'
+    picture.write_bytes(files.png(rgb))
+    near = np.s_[115:150, 100:140]
+    factors = {}
+    for words in ((), ('--anchor', 'ground', '--camera-height-m', '1.65')):
+        code, written = predict(picture, '--fx', '300', *words)
+        assert code == 0
+        depth_m = files.read_depth_png(written['road_depth.png'])
+        factors[words] = np.median((depth_m / true_m.reshape(160, 2).mean(1)[:, None])[near])
+    assert factors[()] == pytest.approx(1.5, rel=0.05)
+    assert factors[words] == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize('words', [('--anchor', 'scan'), ('--anchor', 'ground')])
+def test_what_a_picture_cannot_be_anchored_to_is_refused(predict, tmp_path, capsys, words):
+    code, written = predict(save(tmp_path / 'a.png'), '--fx', '300', *words)
+    assert code == 1
+    assert not written
+    assert '--anchor ground with --camera-height-m' in capsys.readouterr().err

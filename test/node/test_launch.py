@@ -155,6 +155,11 @@ def test_known_arguments_and_those_of_somebody_elses_launch_file_pass(stage: Sta
         assert started(stage)
 
 
+def test_a_log_level_that_is_none_is_refused(stage: Stage):
+    with pytest.raises(RuntimeError, match="log_level is 'chatty'; it must be one of debug, info"):
+        started(stage, log_level='chatty')
+
+
 def test_a_parameter_file_that_is_not_there_is_refused(stage: Stage):
     with pytest.raises(RuntimeError, match=r'params_file is /nowhere\.yaml, which is not there'):
         started(stage, params_file='/nowhere.yaml')

@@ -211,7 +211,7 @@ def test_scan_reads_topics_that_the_depth_node_has(stage: Stage):
     outputs = pytest.importorskip(
         'lightdepth_ros.stream.outputs', reason='needs the ROS 2 messages'
     )
-    topics = {output.topic for output in outputs.OUTPUTS}
+    topics = {output.topic for output in outputs.TOPICS}
     for source in ('cloud', 'depth'):
         [node] = start(stage, 'laserscan.launch.py', source=source)
         assert set(inputs(node).values()) - {'scan'} <= topics

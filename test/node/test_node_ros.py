@@ -348,6 +348,15 @@ def test_autostart_with_a_corrupt_model_ends_with_one_and_names_the_file(tmp_pat
         assert 'Traceback' not in node.log
 
 
+@pytest.mark.parametrize('arguments', [('--log-level', 'chatty'), ('-p', 'depth_scale')])
+def test_ros_arguments_that_make_no_sense_end_with_two_and_a_sentence(ros_env, arguments):
+    with NodeProcess(ros_env, *arguments) as node:
+        assert node.wait() == 2
+        assert 'the ROS arguments cannot be used: ' in node.log
+        assert 'Correct what follows --ros-args' in node.log
+        assert 'Traceback' not in node.log
+
+
 def test_wrong_parameter_at_start_ends_with_two_and_a_sentence(ros_env):
     with NodeProcess(ros_env, fit='stretch') as node:
         assert node.wait() == 2

@@ -12,7 +12,7 @@ from std_msgs.msg import String
 
 from lightdepth_ros.node import rclpy_workarounds, topics
 from lightdepth_ros.node.rclpy_workarounds import Seldom
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.voice import Voice
 
 VOICE = Voice(print, print)
@@ -46,7 +46,7 @@ class FakeNode:
 
 
 def test_every_output_has_a_message_class():
-    for output in OUTPUTS:
+    for output in TOPICS:
         message = topics.MESSAGE_TYPES[output.message_type]
         package, _, name = output.message_type.split('/')
         assert (message.__module__.split('.')[0], message.__name__) == (package, name)

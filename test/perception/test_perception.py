@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Perception: metric scale, special values, and nothing computed that nobody asked for."""
 
+import threading
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError, EngineError
 from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.lens import Lens
-from lightdepth_ros.perception.perception import OUTPUTS, Perception
+from lightdepth_ros.perception.perception import PARTS, Perception
 
 HW = (64, 96)
 CANONICAL = Camera(96, 64, CANONICAL_FOCAL_PX, CANONICAL_FOCAL_PX, 47.5, 31.5)
@@ -53,7 +54,7 @@ def engine(tmp_path_factory):
 
 @pytest.fixture
 def perceive(engine):
-    def perceive(rgb, view=CANONICAL, outputs=OUTPUTS, **changes):
+    def perceive(rgb, view=CANONICAL, outputs=PARTS, **changes):
         return Perception(engine, **{**SETTINGS, **changes}).predict(rgb, view, outputs)
 
     return perceive
@@ -95,6 +96,24 @@ def test_the_same_view_at_twice_the_pixels_gives_the_same_depth(perceive):
     second = perceive(plain(40), coarse).prediction
     np.testing.assert_allclose(first.depth_m, second.depth_m, rtol=1e-6)
     assert first.camera == second.camera
+
+
+def test_threads_that_share_one_get_the_answers_to_their_own_images(engine):
+    perception = Perception(engine, **SETTINGS)
+    wrong: list[int] = []
+
+    def ask(red: int) -> None:
+        for _ in range(40):
+            found = perception.predict(plain(red), CANONICAL, ('depth', 'rgb'))
+            if not (found.prediction.depth_m == red / 2).all() or (found.rgb[..., 0] != red).any():
+                wrong.append(red)
+
+    threads = [threading.Thread(target=ask, args=(red,)) for red in (20, 40, 60, 80)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_depth_scale_multiplies(perceive):
@@ -156,26 +175,22 @@ def test_model_gets_the_ground_map_of_the_networks_camera(grounded):
     spy = Spy(grounded)
     perception = Perception(spy, **SETTINGS)
     camera, mount = Camera(192, 128, 200.0, 200.0, 90.0, 70.0), Mount(0.4, 5.0, 1.0)
-    frame = perception.predict(plain(40, hw=(128, 192)), camera, OUTPUTS, mount)
+    frame = perception.predict(plain(40, hw=(128, 192)), camera, PARTS, mount)
     network = camera.resized(96, 64)
     np.testing.assert_array_equal(spy.grounds[0], ground_map(network, mount, HW))
     assert frame.prediction.mount == mount
-    frame = perception.predict(plain(40, hw=(128, 192)), camera, OUTPUTS)
+    frame = perception.predict(plain(40, hw=(128, 192)), camera, PARTS)
     np.testing.assert_array_equal(spy.grounds[1], ground_map(network, None, HW))
     assert frame.prediction.mount is None
 
 
 def test_metres_follow_the_height_of_the_camera(grounded):
     perception = Perception(grounded, **SETTINGS)
-    unknown, low, high = (
-        perception.predict(plain(40), CANONICAL, ('depth',), mount).prediction.depth_m
-        for mount in (None, Mount(0.33), Mount(1.65))
-    )
-    np.testing.assert_allclose(low * 5, high, rtol=1e-5)
     flat = plain(40)[None]
-    for depth_m, mount in ((unknown, None), (high, Mount(1.65))):
-        expected = tiny_outputs(flat, 2, ground_map(CANONICAL, mount, HW))['depth'][0]
-        np.testing.assert_allclose(depth_m, expected, rtol=1e-5)
+    for mount, factor in ((None, 1.0), (Mount(0.33), 0.2), (Mount(1.65), 1.0)):
+        depth_m = perception.predict(plain(40), CANONICAL, ('depth',), mount).prediction.depth_m
+        answer = tiny_outputs(flat, 2, ground_map(CANONICAL, mount, HW))['depth'][0]
+        np.testing.assert_allclose(depth_m, answer * factor, rtol=1e-5)
 
 
 def test_models_own_limit_follows_the_height_too(grounded):
@@ -189,7 +204,7 @@ def test_models_own_limit_follows_the_height_too(grounded):
 
 def test_a_model_without_ground_map_is_told_nothing_and_scaled_by_no_height(engine):
     spy = Spy(engine)
-    frame = Perception(spy, **SETTINGS).predict(plain(40), CANONICAL, OUTPUTS, Mount(0.33))
+    frame = Perception(spy, **SETTINGS).predict(plain(40), CANONICAL, PARTS, Mount(0.33))
     assert spy.grounds == [None]
     assert (frame.prediction.depth_m == 20).all()
     assert frame.prediction.mount == Mount(0.33)
@@ -337,9 +352,9 @@ def test_min_confidence_asks_for_confidence_but_does_not_hand_it_out(engine):
 
 def test_frames_do_not_share_memory(engine):
     perception = Perception(engine, **SETTINGS)
-    first = perception.predict(plain(40), CANONICAL, OUTPUTS)
+    first = perception.predict(plain(40), CANONICAL, PARTS)
     kept = first.prediction.depth_m.copy(), first.rgb.copy()
-    perception.predict(plain(80), CANONICAL, OUTPUTS)
+    perception.predict(plain(80), CANONICAL, PARTS)
     np.testing.assert_array_equal(first.prediction.depth_m, kept[0])
     np.testing.assert_array_equal(first.rgb, kept[1])
 
@@ -348,9 +363,9 @@ def test_the_same_frame_gives_bit_equal_depth_again(engine):
     image = np.random.default_rng(2).integers(0, 256, (100, 150, 3), dtype=np.uint8)
     camera = Camera.from_fov(150, 100, 70.0)
     perception = Perception(engine, **SETTINGS)
-    first = perception.predict(image, camera, OUTPUTS).prediction.depth_m
-    perception.predict(image[::-1], camera, OUTPUTS)
-    second = perception.predict(image, camera, OUTPUTS).prediction.depth_m
+    first = perception.predict(image, camera, PARTS).prediction.depth_m
+    perception.predict(image[::-1], camera, PARTS)
+    second = perception.predict(image, camera, PARTS).prediction.depth_m
     assert first.tobytes() == second.tobytes()
 
 
@@ -385,12 +400,12 @@ def test_adapt_tells_its_network_size(engine):
 def test_bad_frames_are_refused_and_the_next_one_works(engine):
     perception = Perception(engine, **SETTINGS)
     with pytest.raises(BadImageError):
-        perception.predict(plain(40)[:0], CANONICAL, OUTPUTS)
+        perception.predict(plain(40)[:0], CANONICAL, PARTS)
     with pytest.raises(BadCameraError, match='96x64'):
-        perception.predict(plain(40, hw=(32, 32)), CANONICAL, OUTPUTS)
+        perception.predict(plain(40, hw=(32, 32)), CANONICAL, PARTS)
     with pytest.raises(ValueError, match='colour'):
         perception.predict(plain(40), CANONICAL, ('colour',))
-    assert (perception.predict(plain(40), CANONICAL, OUTPUTS).prediction.depth_m == 20).all()
+    assert (perception.predict(plain(40), CANONICAL, PARTS).prediction.depth_m == 20).all()
 
 
 @pytest.mark.parametrize(
@@ -414,4 +429,4 @@ def test_closing_frees_the_engine(tmp_path):
     perception = Perception(load_engine(EngineRequest(make_tiny_model(tmp_path))), **SETTINGS)
     perception.close()
     with pytest.raises(EngineError, match='closed'):
-        perception.predict(plain(40), CANONICAL, OUTPUTS)
+        perception.predict(plain(40), CANONICAL, PARTS)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lightdepth_ros.errors import BadImageError
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream.compressed import check_compressed, compressed_hw, compressed_to_rgb
-from lightdepth_ros.stream.encodings import SampleBits
 
 H, W = 18, 24
 

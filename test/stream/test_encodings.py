@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lightdepth_ros.errors import BadImageError
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream.compressed import compressed_to_rgb
-from lightdepth_ros.stream.encodings import ENCODINGS, SampleBits, check_layout, raw_to_rgb
+from lightdepth_ros.stream.encodings import ENCODINGS, check_layout, raw_to_rgb
 
 H, W = 18, 24
 

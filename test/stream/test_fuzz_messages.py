@@ -31,9 +31,10 @@ from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError
 from lightdepth_ros.perception.calibration import KINDS, describe, view_of
 from lightdepth_ros.perception.loading import perception_of
+from lightdepth_ros.picture import MAX_PIXELS, MAX_SIDE_PX
 from lightdepth_ros.stream import counters, messages
-from lightdepth_ros.stream.encodings import ENCODINGS, MAX_PIXELS, MAX_SIDE_PX
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream.encodings import ENCODINGS
+from lightdepth_ros.stream.outputs import TOPICS
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
 from lightdepth_ros.stream.voice import Voice
@@ -120,6 +121,7 @@ FORMATS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @RANDOM
 @given(
     start=st.sampled_from(FILES),
@@ -269,6 +271,7 @@ def engine(tmp_path_factory):
     return load_engine(EngineRequest(make_tiny_model(tmp_path_factory.mktemp('model'), 'L')))
 
 
+@pytest.mark.slow
 @RANDOM
 @given(
     image=st.one_of(images(), st.just(messages.rgb_to_image(PICTURE, Image().header))),
@@ -281,7 +284,7 @@ def test_any_image_with_any_calibration_is_published_or_counted(
     engine, image, info, fit, kind, fov_deg
 ):
     said: list[str] = []
-    publishers = {output.topic: Listener() for output in OUTPUTS}
+    publishers = {output.topic: Listener() for output in TOPICS}
     stream = Stream(
         name='node',
         image_topic='/image',

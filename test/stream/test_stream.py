@@ -20,14 +20,13 @@ from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import EngineError
 from lightdepth_ros.mount import Mount, ground_map
 from lightdepth_ros.perception.loading import perception_of
-from lightdepth_ros.stream import counters, messages
-from lightdepth_ros.stream.outputs import OUTPUTS
+from lightdepth_ros.stream import counters, messages, outputs
 from lightdepth_ros.stream.pipeline import Pipeline
 from lightdepth_ros.stream.stream import Stream
 from lightdepth_ros.stream.transforms import Transforms
 from lightdepth_ros.stream.voice import Voice
 
-TOPICS = [output.topic for output in OUTPUTS]
+TOPICS = [output.topic for output in outputs.TOPICS]
 CAMERA = Camera(480, 320, 500.0, 500.0, 239.5, 159.5)
 HEADER = Header(frame_id='camera_optical')
 HEADER.stamp.sec, HEADER.stamp.nanosec = 100, 500_000_000

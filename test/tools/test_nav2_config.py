@@ -131,7 +131,7 @@ def test_every_topic_is_published_with_the_type_that_the_layer_wants(name: str):
     outputs = pytest.importorskip(
         'lightdepth_ros.stream.outputs', reason='needs the ROS 2 messages'
     )
-    published = {output.topic: output.message_type.split('/')[-1] for output in outputs.OUTPUTS}
+    published = {output.topic: output.message_type.split('/')[-1] for output in outputs.TOPICS}
     published['semantic/label_info'] = 'LabelInfo'
     wanted = {'segmentation_topic': 'Image', 'confidence_topic': 'Image'}
     wanted |= {'labels_topic': 'LabelInfo', 'pointcloud_topic': 'PointCloud2'}

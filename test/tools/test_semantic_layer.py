@@ -22,7 +22,7 @@ from lightdepth_ros.classes import CLASS_ID, CLASSES, UNLABELLED
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.stream import messages
-from lightdepth_ros.stream.outputs import OUTPUTS, Result
+from lightdepth_ros.stream.outputs import TOPICS, Result
 from tools.ros_env import ROOT
 
 try:
@@ -78,7 +78,7 @@ def published(prediction: Prediction) -> dict[str, Any]:
     header.stamp.sec, header.stamp.nanosec = 12, 345
     rgb = np.zeros((16, 24, 3), np.uint8)
     result = Result(prediction, rgb, header, NodeConfig(), {})
-    return {output.topic: output.build(result) for output in OUTPUTS}
+    return {output.topic: output.build(result) for output in TOPICS}
 
 
 def frame() -> tuple[Any, Any, Any]:

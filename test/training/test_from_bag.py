@@ -403,9 +403,9 @@ def test_wrong_recordings_are_named(tmp_path, capsys):
     (tmp_path / 'cut.mcap').write_bytes(b'\x89MCAP0\r\n')
     for name, message in (
         ('none', 'there is no recording'),
-        ('empty', 'cannot be opened as a ROS 2 recording'),
-        ('ros1.bag', 'is a ROS 1 bag: convert it with `rosbags-convert`'),
-        ('cut.mcap', 'cannot be opened as a ROS 2 recording'),
+        ('empty', 'cannot be opened as a recording'),
+        ('ros1.bag', 'or a .bag file of ROS 1'),
+        ('cut.mcap', 'cannot be opened as a recording'),
     ):
         assert convert(tmp_path / name, tmp_path / 'out', *LIDAR) == 1
         assert message in capsys.readouterr().err

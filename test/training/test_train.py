@@ -20,6 +20,7 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
+from lightdepth_ros import shared_memory  # noqa: E402
 from lightdepth_ros.contract import load_contract  # noqa: E402
 from lightdepth_ros.engines import EngineRequest, load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
@@ -31,7 +32,7 @@ from training.export import read_checkpoint  # noqa: E402
 from training.model import run_folder  # noqa: E402
 from training.model.distill import Distillation, as_dict  # noqa: E402
 from training.students.interface import EXITS  # noqa: E402
-from training.train import prepare, train  # noqa: E402
+from training.train import fitting_workers, prepare, train  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -345,3 +346,21 @@ def test_checkpoints_of_two_networks_are_not_averaged(tmp_path, capsys):
     assert average.main([*map(str, paths), '--out', str(tmp_path / 'mean.ckpt')]) == 2
     assert 'paper.ckpt is of another network' in capsys.readouterr().err
     assert not (tmp_path / 'mean.ckpt').exists()
+
+
+@pytest.mark.parametrize(
+    ('wanted', 'batch_mb', 'free_mb', 'expected'),
+    [(4, 2.0, 24_000.0, 4), (4, 2.0, 30.0, 2), (4, 12.0, 64.0, 0), (0, 2.0, 0.0, 0)],
+)
+def test_data_loading_processes_are_as_many_as_shared_memory_has_room_for(
+    wanted, batch_mb, free_mb, expected
+):
+    assert fitting_workers(wanted, batch_mb, free_mb) == expected
+
+
+def test_a_small_shared_memory_is_told_and_training_loads_in_its_own_process(
+    tiny_data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(shared_memory, 'free_mb', lambda: 0.1)
+    train(settings(tiny_data, workers=2, steps=2, val_every=2), tmp_path / 'run')
+    assert 'too few for 2 data loading processes: going on with 0' in capsys.readouterr().out

@@ -18,8 +18,8 @@ from lightdepth_ros.bag.matching import NearestStamps, Pair
 from lightdepth_ros.bag.recording import Recording
 from lightdepth_ros.errors import BadImageError, DataError
 from lightdepth_ros.files import depth_png, png, write_files
+from lightdepth_ros.picture import SampleBits
 from lightdepth_ros.stream import measurements
-from lightdepth_ros.stream.encodings import SampleBits
 from lightdepth_ros.stream.messages import image_to_rgb
 from training.bag import geometry
 from training.bag.geometry import View

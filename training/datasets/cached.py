@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lightdepth_ros.camera import Camera
+from lightdepth_ros.folders import cache_home
 from lightdepth_ros.mount import Mount
 from training.datasets.sample import Dataset, Sample
 
@@ -23,8 +24,7 @@ POSE = ('height_m', 'pitch_deg', 'roll_deg')
 
 def cache_root() -> Path:
     """Return the folder for things that can be made again: $XDG_CACHE_HOME/lightdepth_ros."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(base) / 'lightdepth_ros'
+    return cache_home() / 'lightdepth_ros'
 
 
 def source_hash(folder: Path) -> str:

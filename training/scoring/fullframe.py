@@ -22,7 +22,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.classes import UNLABELLED
 from lightdepth_ros.cli.predict import DEFAULTS as PREDICT_DEFAULTS
 from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.engines import Engine, EngineRequest, load_engine
+from lightdepth_ros.engines import OUTPUTS, Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.checked import load_sound
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.mount import Mount
@@ -32,7 +32,6 @@ from lightdepth_ros.perception.prediction import Prediction
 
 TILE_ASPECT = 1.5
 """Width over height of a tile: the 3:2 of the default network input."""
-OUTPUTS = ('depth', 'label', 'confidence')
 USER_FITS = {'node': NodeConfig().fit, 'predict': PREDICT_DEFAULTS['fit']}
 """How the node and `lightdepth predict` take frames by default."""
 WIDE_FORMS = (*USER_FITS, 'one-pass', 'three-tiles')

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from lightdepth_ros.contract import file_sha256
 from lightdepth_ros.errors import ConfigError, DataError
+from lightdepth_ros.folders import cache_home
 from training.datasets.sample import Sample
 from training.teachers.psmnet_disparity import summarise
 from training.teachers.psmnet_network import FEATURE_STRIDE, MAX_DISPARITY, PSMNet
@@ -194,8 +195,7 @@ def pick_device(text: str) -> torch.device:
 
 def default_weights() -> Path:
     """Return where fetch_psmnet puts the KITTI 2015 weights."""
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    return cache / 'lightdepth_ros' / 'psmnet_kitti2015.tar'
+    return cache_home() / 'lightdepth_ros' / 'psmnet_kitti2015.tar'
 
 
 def load_network(path: Path) -> PSMNet:
