@@ -473,6 +473,26 @@ def test_transforms_give_the_height_and_their_silence_keeps_it(grounded):
     assert 'no transforms lead' in world.stream.mounting.problem
 
 
+def test_mount_is_asked_for_the_moment_of_the_image(world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(world.stream.mounting, 'mount', lambda _, *where: asked.append(where))
+    world.listen('depth/image')
+    world.calibrate(CAMERA)
+    world.feed(image())
+    assert asked == [('camera_optical', 100_500_000_000)]
+
+
+def test_stream_tells_whether_its_last_image_had_a_calibration(world):
+    world.listen('depth/image')
+    assert not world.stream.uncalibrated
+    world.calibrate(None)
+    world.feed(image())
+    assert world.stream.uncalibrated
+    world.calibrate(CAMERA)
+    world.feed(image())
+    assert not world.stream.uncalibrated
+
+
 def test_no_live_setting_goes_without_such_a_test():
     live = {setting.name for setting in settings() if not setting.fixed}
     tested = CHANGES.keys() | CHANGES_UNCALIBRATED.keys() | CHANGES_MOUNTED.keys()
