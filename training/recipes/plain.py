@@ -70,6 +70,10 @@ MIX_13 = f'--sources synthetic:1.5,synthetic-robot:6,{KITTI_13},{LABELLED_13}'
 MIX_14 = f'--sources synthetic:1.5,synthetic-robot:7,{KITTI_13},{LABELLED_13}'
 MIX_15 = f'--sources synthetic:1.5,synthetic-robot:5,{KITTI_15},{LABELLED_13}'
 MIX_16 = f'--sources synthetic:1.5,synthetic-robot:6,{KITTI_15},{LABELLED_13}'
+MIX_18 = (
+    f'--sources synthetic:1.5,synthetic-robot:6,{KITTI_15},'
+    'camvid-other-train:3.5,idd-part-train:3,nuscenes-front:2,more-nuscenes-train:1'
+)
 
 
 def run(name: str, about: str, flags: str, init: str = '') -> Stage:
@@ -179,11 +183,24 @@ STAGES = (
     ),
     Stage(
         '16', 'train',
-        f'{RUN_13} {MIX_16} --init {{out}}/15/resume.ckpt --steps 5000 --lr 1.4e-3 --seed 104 '
-        '--twin-weight 2',
-        'the map tells the height of the camera too; rate down to nothing',
+        f'{RUN_13} {MIX_16} --init {{out}}/15/resume.ckpt --steps 5000 --stop-at 3000 '
+        '--lr 1.4e-3 --seed 104 --twin-weight 2',
+        'the map tells the height of the camera too',
     ),
-    Stage('models', 'export', '{out}/16/resume.ckpt --out {out}/models', 'the files that ship'),
+    Stage('16-files', 'export', '{out}/16/resume.ckpt --out {out}/16-files', 'read by 17'),
+    Stage(
+        '17', 'blend',
+        '{out}/12-files/lightdepth_plain_L.json {out}/16-files/lightdepth_plain_L.json '
+        '--share 0.4 --out {out}/17',
+        'part of the way back to the weights of November: streets come back',
+    ),
+    Stage(
+        '18', 'train',
+        f'{RUN_13} {MIX_18} --init {{out}}/17/lightdepth_plain_L.onnx --steps 2600 --lr 8e-4 '
+        '--ema 0.996 --seed 105 --twin-weight 2',
+        'both settle, at a rate that falls to nothing',
+    ),
+    Stage('models', 'export', '{out}/18/resume.ckpt --out {out}/models', 'the files that ship'),
 )  # fmt: skip
 """In this order. A new stage goes to the end, before `models`, which exports the last one."""
 
