@@ -11,7 +11,7 @@ RUN := $(CLEAN) AMENT_PREFIX_PATH='$(abspath $(VENV))' '$(VENV)/bin/python'
 ENV := $(CLEAN) $(PYTHON) tools/make_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-train bench-node soak fuzz docs install env-all lock clean
+.PHONY: help demo test lint bench bench-train bench-node soak fuzz test-arm docs install env-all lock clean
 
 help:
 	@echo 'make demo     see it work: a drive goes through the node, results land in $(OUT)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench-node  what the node costs beside the engine, at 30 Hz'
 	@echo 'make soak     everything goes wrong for half an hour (LIGHTDEPTH_SOAK_S=seconds);'
 	@echo '                REPORT=docs/reliability.md: write the report there'
+	@echo 'make test-arm  the runtime without ROS on an emulated Arm CPU (Debian, qemu-user-static)'
 	@echo 'make fuzz     10,000 random messages of each kind (LIGHTDEPTH_FUZZ_CASES=n)'
 	@echo 'make bench-train  what training costs on this machine (about five minutes)'
 	@echo 'make docs     the API reference, from the docstrings, in out/docs'
@@ -63,6 +64,10 @@ bench-node:
 soak:
 	@$(ENV) runtime ros $(if $(REPORT),training)
 	@$(RUN) -m tools.soak $(if $(REPORT),--report '$(REPORT)')
+
+test-arm:
+	@$(ENV) runtime ros
+	@$(RUN) -m tools.arm
 
 fuzz: export LIGHTDEPTH_FUZZ_CASES ?= 10000
 fuzz: env-all

@@ -8,8 +8,8 @@ source:=cloud (pointcloud_to_laserscan) takes the nearest obstacle between two h
 removed the ground, so it works on slopes and while the robot pitches. It needs calibration, and
 the transform from scan_frame to the camera. source:=depth (depthimage_to_laserscan) takes the
 nearest of a few rows around the camera's centre: cheaper, but only for a camera that looks level,
-and ground in those rows is an obstacle. Neither package is installed with this one: sudo apt
-install ros-$ROS_DISTRO-pointcloud-to-laserscan ros-$ROS_DISTRO-depthimage-to-laserscan
+and ground in those rows is an obstacle. Neither package is installed with this one:
+sudo apt install ros-$ROS_DISTRO-pointcloud-to-laserscan ros-$ROS_DISTRO-depthimage-to-laserscan
 """
 
 from __future__ import annotations

@@ -64,6 +64,12 @@ class NodeConfig:
         unit='ms',
         limits=(1.0, 10000.0),
     )
+    publish_size: str = setting(
+        'network',
+        'Size of all outputs. network: as output_resolution says. camera: that of the camera '
+        'image, pixel for pixel (without distortion); edges are laid where the image has them.',
+        choices=('network', 'camera'),
+    )
     backend: str = setting(
         'onnxruntime',
         'Inference library. It must be installed; nothing is downloaded. auto: the fastest that '
@@ -177,14 +183,14 @@ class NodeConfig:
         'parameters',
         'Where the height and tilt of the camera come from. parameters: from camera_height_m, '
         'camera_pitch_deg and camera_roll_deg; with camera_height_m 0 they are not known. tf: '
-        'from the transform of the frame_id of the image to ground_frame, followed live; what the '
-        'parameters say holds until it comes. unknown: not known, whatever they say.',
+        'from the transform of the frame_id of the image to ground_frame, followed live; until it '
+        'comes, the parameters are used. unknown: not known; the parameters are ignored.',
         choices=('unknown', 'parameters', 'tf'),
     )
     camera_height_m: float = setting(
         0.0,
-        'Height of the lens over the ground. With it depth is right for a low camera too. 0: not '
-        'known. Needs a calibrated camera; it holds for all cameras of the node.',
+        'Height of the lens over the ground. With it, depth is right for a low camera too. 0: not '
+        'known. Needs a calibrated camera; it applies to all cameras of the node.',
         unit='m',
         limits=(0.0, 20.0),
     )
@@ -220,8 +226,8 @@ class NodeConfig:
     )
     odom_frame: str = setting(
         'odom',
-        'Frame in which the robot moves: with its transforms, motion between a message of a range '
-        'sensor and the image is undone.',
+        'Frame in which the robot moves: its transforms correct the motion between a message of a '
+        'range sensor and the image.',
     )
     image_bits: int = setting(
         0,
@@ -238,7 +244,7 @@ class NodeConfig:
         limits=(0.0, 60.0),
     )
     rate_limit_hz: float = setting(
-        0.0, 'Most frames a second to process. 0: no limit.', unit='Hz', limits=(0.0, 1000.0)
+        0.0, 'The most frames per second to process. 0: no limit.', unit='Hz', limits=(0.0, 1000.0)
     )
     cameras: tuple[str, ...] = setting(
         ('',),

@@ -39,6 +39,13 @@ def test_links_to_a_section_lead_to_a_heading(document: Path):
     assert [(n, a) for n, a in local if a not in anchors(pages[n])] == []
 
 
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda p: p.name)
+def test_the_name_of_a_link_says_what_is_behind_it(document: Path):
+    names = re.findall(r'(?<!!)\[([^][]+)\]\(', document.read_text(encoding='utf-8'))
+    vague = {'here', 'why', 'this', 'this page', 'link', 'see', 'more', 'measured', 'details'}
+    assert [name for name in names if name.lower() in vague] == []
+
+
 def test_every_file_that_the_architecture_names_exists():
     text = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
     named = set(re.findall(r'`([\w/.]+\.(?:py|yaml|md))`', text))
@@ -77,3 +84,9 @@ def test_python_of_the_readme_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch)
     assert seen.depth_m.shape == seen.label_id.shape
     assert (seen.depth_m.dtype, seen.label_id.dtype) == ('float32', 'uint8')
     assert np.isfinite(seen.depth_m).mean() > 0.5
+
+
+def test_readme_leads_to_every_page():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    pages = {f'docs/{p.name}' for p in ROOT.glob('docs/*.md')} - {'docs/training_speed.md'}
+    assert {page for page in pages if f']({page})' not in text} == set()

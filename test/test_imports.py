@@ -186,6 +186,39 @@ def test_rclpys_private_parts_are_touched_in_one_file_only():
     assert touched == {'rclpy_workarounds.py'}
 
 
+def test_every_name_imported_from_this_repository_is_there():
+    """Programs that no test starts are read too."""
+    paths = {
+        module_of(path): path
+        for folder in ('lightdepth_ros', 'training', 'tools')
+        for path in (ROOT / folder).rglob('*.py')
+    }
+    own = {name: names_of(path) for name, path in paths.items()}
+    strays = {
+        f'{name}: {node.module}.{alias.name}'
+        for name, path in paths.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, ast.ImportFrom) and node.module.split('.')[0] in paths
+        for alias in node.names
+        if f'{node.module}.{alias.name}' not in own
+        if alias.name not in own.get(node.module, ())
+    }
+    assert not strays
+
+
+def names_of(path: Path) -> set[str]:
+    """Return the names that a file defines or imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {alias.asname or alias.name.split('.')[0] for alias in node.names}
+    return found
+
+
 def test_importing_the_array_core_loads_no_framework():
     code = (
         'import sys, lightdepth_ros.perception.perception, lightdepth_ros.perception.cloud\n'

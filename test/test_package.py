@@ -243,6 +243,15 @@ def test_hooks_before_a_commit_run_every_linter_of_make_lint_and_download_nothin
     assert hooks == set(re.findall(r'-m ([\w.]+(?: check| format)?)', recipe))
 
 
+def test_rosdoc2_finds_its_settings_and_the_sources():
+    assert MANIFEST.findtext('export/rosdoc2') == 'rosdoc2.yaml'
+    kind, settings = yaml.safe_load_all((ROOT / 'rosdoc2.yaml').read_text(encoding='utf-8'))
+    assert kind == {'type': 'rosdoc2 config', 'version': 1}
+    assert (ROOT / settings['settings']['python_source'] / '__init__.py').is_file()
+    [builder] = settings['builders']
+    assert set(builder['sphinx']) == {'name', 'output_dir'}
+
+
 def test_citation_names_title_version_licence_and_paper():
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text(encoding='utf-8'))
     assert citation['cff-version'] == '1.2.0'

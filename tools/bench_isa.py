@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from lightdepth_ros.bench.matrix import machine
-from lightdepth_ros.bench.report import markdown_rows, write_section
 from lightdepth_ros.contract import EXIT_STRIDE, MODELS_DIR
 from lightdepth_ros.engines import Engine, EngineRequest, load_engine
 from lightdepth_ros.engines.golden import golden_image
 from lightdepth_ros.errors import ConfigError, EngineError, LightdepthError
 from tools.cap_cpu import LEVELS, cap
+from tools.document import markdown_rows, write_section
 
 SECTION = 'isa'
 WARM_UP = 3

@@ -30,8 +30,9 @@ from pathlib import Path
 from types import ModuleType
 
 from lightdepth_ros.engines import cpu
-from lightdepth_ros.engines.cache import cache_dir, write_atomically
+from lightdepth_ros.engines.cache import cache_dir
 from lightdepth_ros.errors import ConfigError
+from lightdepth_ros.files import write_files
 
 VNNI = {(7, 0, 'ecx'): (11,), (7, 1, 'eax'): (4,)}
 BF16_AND_AMX = {(7, 0, 'edx'): (22, 24, 25), (7, 1, 'eax'): (5, 21)}
@@ -104,7 +105,7 @@ def without_cpuid(library: Path) -> Path:
             place = _offset(int(words[0].rstrip(':'), 16), segments)
             assert data[place : place + 2] == CPUID, hex(place)
             data[place : place + 2] = INVALID
-    write_atomically(copy, bytes(data))
+    write_files({copy: bytes(data)})
     return copy
 
 

@@ -127,8 +127,15 @@ newest one holds. Without it, or with K = 0, depth is only right up to a constan
 `horizontal_fov_deg` is set), and no cloud is published. For a rectified image, clouds start \
 where the fourth column of P puts the camera: the second one of a stereo pair has the frame_id \
 of the first. |
-| `/tf`, `/tf_static` | tf2_msgs/msg/TFMessage | With `mount` tf only: where the camera stands, \
-from the image's frame_id to `ground_frame` ([mount](mount.md)). |
+| `/tf`, `/tf_static` | tf2_msgs/msg/TFMessage | With `mount` tf: where the camera stands, \
+from the image's frame_id to `ground_frame` ([mount](mount.md)). With a range sensor in `anchor`: \
+where that stands, and how the robot moves in `odom_frame`. |
+| `scan` | sensor_msgs/msg/LaserScan | With scan in `anchor`: a planar lidar that depth is \
+bent to ([anchoring](anchoring.md)). All cameras of a node share it, and the three below. |
+| `anchor/points` | sensor_msgs/msg/PointCloud2 | With cloud in `anchor`: a lidar of any kind; \
+x y z as float32 or float64. |
+| `anchor/depth`, `anchor/camera_info` | sensor_msgs/msg/Image, CameraInfo | With depth in \
+`anchor`: another depth camera, 16UC1 or 32FC1, rectified. |
 
 Those of the camera are subscribed as their publishers offer them: reliable if all publishers of
 the topic are, best effort otherwise; keep last 1, so that only the newest image counts. A latched
@@ -139,12 +146,15 @@ the topic are, best effort otherwise; keep last 1, so that only the newest image
 
 At most one result per image, all with the image's header (stamp and frame_id unchanged) and one
 height and width: the network input's divided by 2, 4, 8 or 16 for `output_resolution` L, M, S or
-XS. Only topics with a subscriber are computed; without any the network does not run either. All
+XS; with `publish_size: camera` those of the camera image, NaN where the network did not see it.
+Only topics with a subscriber are computed; without any the network does not run either. All
 are reliable, keep last 2.
 
 | topic | type | what |
 |---|---|---|
 {outputs}
+| `depth/scale` | std_msgs/msg/Float32 | With `anchor`: the factor by which the last frame's \
+depth was moved, in the middle. |
 | `semantic/label_info` | vision_msgs/msg/LabelInfo | Names of the label ids; reliable, transient \
 local, sent once. Where vision_msgs is not installed: the same as JSON in a std_msgs/msg/String. |
 | `/diagnostics` | diagnostic_msgs/msg/DiagnosticArray | Once a second: the worst thing going on, \

@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,13 @@ from lightdepth_ros import terminal
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import DataError, LightdepthError
 from lightdepth_ros.files import write_files
+from lightdepth_ros.mount import Mount
 from lightdepth_ros.perception.anchor import Anchored, AnchorPoints, anchor
+from lightdepth_ros.perception.ground_anchor import GroundFilter, ground_points, look_at_ground
 from lightdepth_ros.perception.loading import load_perception
+from lightdepth_ros.perception.navigation import class_mask
 from lightdepth_ros.perception.prediction import Prediction
+from lightdepth_ros.perception.ranges import NOTHING
 from training.datasets.catalog import open_dataset
 from training.datasets.sample import Dataset
 from training.scoring.anchors import Choice, Held, answer, split
@@ -38,11 +43,13 @@ from training.scoring.report import table
 
 CURVE = (10, 20, 50, 100, 200, 500, 1000, 2000)
 CHOICES = (
+    Choice('ground', 0),
     *(Choice('beams', n) for n in (1, 4, 16, 64)),
     *(Choice('points', n) for n in CURVE),
     Choice('beams', 4, outliers=0.3),
     Choice('beams', 4, turned_deg=3.0),
 )
+KITTI_HEIGHT_M = 1.65
 SHOWN = ('abs_rel', 'rmse', 'delta1')
 Row = dict[str, Any]
 
@@ -56,12 +63,15 @@ class Sums:
     distant: list[DepthSums] = dataclasses.field(default_factory=list)
     points: list[int] = dataclasses.field(default_factory=list)
     refused: int = 0
+    ms: list[float] = dataclasses.field(default_factory=list)
     sure: list[tuple[float, float]] = dataclasses.field(default_factory=list)
 
     def add(self, prediction: Prediction, points: AnchorPoints, held: Held) -> None:
         """Anchor one frame and add what it is worth at the truth held back."""
         assert prediction.camera is not None
+        started = time.perf_counter()
         done = anchor(prediction.depth_m, prediction.confidence, prediction.camera, points)
+        self.ms.append((time.perf_counter() - started) * 1e3)
         self.refused += bool(done.report.why_not)
         self.points.append(len(points.depth_m))
         plain, _ = answer(prediction, held)
@@ -79,6 +89,7 @@ class Sums:
         """Return the averages as plain data."""
         row: Row = {'choice': choice.text, **dataclasses.asdict(choice)}
         row |= {'anchors': float(np.mean(self.points)), 'refused': self.refused}
+        row['ms'] = min(self.ms)
         for name in ('before', 'after', 'distant'):
             metrics = mean_per_image(getattr(self, name))
             row[name] = {key: metrics[key] for key in SHOWN}
@@ -92,7 +103,19 @@ def _replaced(prediction: Prediction, done: Anchored) -> Prediction:
     return dataclasses.replace(prediction, depth_m=done.depth_m, confidence=done.confidence)
 
 
-def measure(dataset: Dataset, choices: Sequence[Choice], seed: int = 0) -> list[Row]:
+def on_ground(prediction: Prediction, height_m: float) -> AnchorPoints:
+    """Return the anchors on the ground of one frame alone; none where no flat ground is seen."""
+    assert prediction.camera is not None
+    assert prediction.label_id is not None
+    seen = prediction.depth_m, prediction.label_id, prediction.camera
+    ground, mount = class_mask(NodeConfig().classes_ground), Mount(height_m)
+    state = GroundFilter().update(look_at_ground(*seen, mount, ground), mount, 0.0)
+    return ground_points(*seen, state, ground) if state.seen else NOTHING
+
+
+def measure(
+    dataset: Dataset, choices: Sequence[Choice], seed: int = 0, height_m: float = KITTI_HEIGHT_M
+) -> list[Row]:
     """Anchor every frame of `dataset` that has truth and a camera, in each way of `choices`."""
     perception = load_perception(NodeConfig(fit='adapt'))
     sums = [Sums() for _ in choices]
@@ -106,7 +129,10 @@ def measure(dataset: Dataset, choices: Sequence[Choice], seed: int = 0) -> list[
         for number, (choice, one) in enumerate(zip(choices, sums, strict=True)):
             rng = np.random.default_rng([seed, index, number])
             parts = split(sample.depth_m, sample.camera, prediction.camera, choice, rng)
-            one.add(prediction, *parts)
+            points, held = parts
+            if choice.kind == 'ground':
+                points = on_ground(prediction, height_m)
+            one.add(prediction, points, held)
     perception.close()
     if not sums[0].before:
         raise DataError(f'{dataset.name} has no frame with depth and a camera; choose another')
@@ -115,14 +141,22 @@ def measure(dataset: Dataset, choices: Sequence[Choice], seed: int = 0) -> list[
 
 def markdown(name: str, rows: Sequence[Row]) -> str:
     """Return the table of a data set."""
-    head = ['anchors', 'points', 'abs_rel', 'RMSE', 'delta1', '0.5 m away: abs_rel', 'delta1']
+    head = [
+        'anchors',
+        'points',
+        'abs_rel',
+        'RMSE',
+        'delta1',
+        '0.5 m away: abs_rel',
+        'delta1',
+        'ms',
+    ]
     first = rows[0]['before']
-    lines = [['none', '0', *_numbers(first), '', '']]
+    lines = [['none', '0', *_numbers(first), '', '', '']]
     for row in rows:
-        away = _numbers(row['distant'])
-        lines.append(
-            [row['choice'], f'{row["anchors"]:.0f}', *_numbers(row['after']), away[0], away[2]]
-        )
+        away, cost = _numbers(row['distant']), f'{row["ms"]:.1f}'
+        cells = [row['choice'], f'{row["anchors"]:.0f}', *_numbers(row['after'])]
+        lines.append([*cells, away[0], away[2], cost])
     return f'## {name}\n\n{table(head, lines)}\n'
 
 
@@ -134,7 +168,7 @@ def draw(results: dict[str, list[Row]]) -> Any:
     """Return the figure: abs_rel and delta1 against points, one line a data set; beams dotted."""
     from training.scoring import plots
 
-    figure, axes = plots.plt.subplots(1, 2, figsize=(9, 3.4))
+    figure, axes = plots.plt.subplots(1, 2, figsize=(8, 3))
     for name, rows in results.items():
         for axis, key in zip(axes, ('abs_rel', 'delta1'), strict=True):
             points = [r for r in rows if r['kind'] == 'points']
@@ -145,10 +179,11 @@ def draw(results: dict[str, list[Row]]) -> Any:
             beams = [r for r in beams if not r['outliers'] and not r['turned_deg']]
             x = [r['anchors'] for r in beams]
             axis.plot(x, [r['after'][key] for r in beams], 'x', color=line.get_color())
+    figure.subplots_adjust(wspace=0.3)
     for axis, key in zip(axes, ('abs_rel', 'delta1'), strict=True):
         axis.set(xscale='log', xlabel='anchors in the picture', ylabel=key)
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8, title='o random, x beams, -- none')
+    axes[0].legend(fontsize=8, title='o random, x beams, -- none', title_fontsize=8)
     return figure
 
 
@@ -160,6 +195,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument('--data', default='kitti-val', help='data sets, comma separated (kitti-val)')
     p.add_argument('--root', type=Path, default=None, help='data folder (as training.evaluate)')
+    p.add_argument(
+        '--height-m', type=float, default=KITTI_HEIGHT_M, help='of the camera, for ground (1.65)'
+    )
     p.add_argument('--seed', type=int, default=0, help='of the choice of anchors (0)')
     p.add_argument('--out', type=Path, default=None, help='folder for table, JSON and curve')
     return p
@@ -170,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         datasets = [open_dataset(name.strip(), args.root) for name in args.data.split(',')]
-        results = {d.name: measure(d, CHOICES, args.seed) for d in datasets}
+        results = {d.name: measure(d, CHOICES, args.seed, args.height_m) for d in datasets}
         text = '\n'.join(markdown(name, rows) for name, rows in results.items())
         print(text)
         if args.out:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -21,17 +22,26 @@ from lightdepth_ros import draw, files
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli.camera import add_camera_flags, view_chooser
 from lightdepth_ros.cli.settings import add_setting_flags, config_from
-from lightdepth_ros.config import NodeConfig
-from lightdepth_ros.errors import BadCameraError, BadImageError, DataError, EngineError
+from lightdepth_ros.config import ANCHORS, NodeConfig
+from lightdepth_ros.errors import (
+    BadCameraError,
+    BadImageError,
+    ConfigError,
+    DataError,
+    EngineError,
+)
 from lightdepth_ros.perception import cloud
+from lightdepth_ros.perception.anchoring import ground_bend
 from lightdepth_ros.perception.lens import Lens, ViewOf
 from lightdepth_ros.perception.loading import load_perception
-from lightdepth_ros.perception.perception import PARTS, Frame, Perception
+from lightdepth_ros.perception.navigation import class_mask
+from lightdepth_ros.perception.perception import PARTS, Bend, Frame, Perception
 from lightdepth_ros.perception.point_filter import without_flying
 from lightdepth_ros.perception.preprocess import Preprocessor
 
 SETTINGS = (
     'output_resolution',
+    'publish_size',
     'fit',
     'student',
     'model',
@@ -48,6 +58,7 @@ SETTINGS = (
     'camera_height_m',
     'camera_pitch_deg',
     'camera_roll_deg',
+    'anchor',
 )
 DEFAULTS = {'fit': 'adapt'}
 """A picture on disk has no fixed camera mode, so here the network adapts to its shape."""
@@ -127,15 +138,28 @@ def run(args: argparse.Namespace) -> int:
     view_of = view_chooser(args, config.horizontal_fov_deg)
     source = open_source(args.input)
     files.check_writable(args.out)
+    bend_of(config)  # refused before a model is loaded
     perception = load_perception(config, console.print)
     _announce(console, perception, view_of, config)
     tally = Tally()
     try:
-        _predict_all(console, source, perception, view_of, args, tally)
+        _predict_all(console, source, perception, view_of, args, tally, bend_of(config))
     finally:
         _summarise(console, tally, args.out)
         perception.close()
     return 1 if tally.skipped else 0
+
+
+def bend_of(config: NodeConfig) -> Bend | None:
+    """Return what bends depth to the ground, if --anchor says so; a picture has no sensors."""
+    if not config.anchors:
+        return None
+    if config.anchors != (ANCHORS[0],) or config.fixed_mount is None:
+        raise ConfigError(
+            f'--anchor is {config.anchor!r}; pictures can be anchored to the ground alone: give '
+            '--anchor ground with --camera-height-m. Scans and clouds need the node.'
+        )
+    return ground_bend(class_mask(config.classes_ground))
 
 
 def open_source(path: Path) -> Source:
@@ -192,6 +216,7 @@ def _predict_all(
     view_of: ViewOf | None,
     args: argparse.Namespace,
     tally: Tally,
+    bend: Bend | None,
 ) -> None:
     """Write the files of every frame; bad frames are counted, a full disk ends it."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
@@ -200,7 +225,7 @@ def _predict_all(
         try:
             for name, item in source.frames:
                 try:
-                    tally.ms.append(_predict_one(name, item, perception, view_of, args))
+                    tally.ms.append(_predict_one(name, item, perception, view_of, args, bend))
                 except (BadImageError, BadCameraError, EngineError) as error:
                     tally.skipped.append((name, str(error)))
                 progress.advance(task)
@@ -216,12 +241,16 @@ def _predict_one(
     perception: Perception,
     view_of: ViewOf | None,
     args: argparse.Namespace,
+    bend: Bend | None,
 ) -> dict[str, float]:
     started = perf_counter()
     rgb = files.read_rgb(item) if isinstance(item, Path) else item
     view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
-    frame = perception.predict(rgb, view, PARTS)
+    frame = perception.predict(rgb, view, PARTS, bend=bend)
     shown = enlarged(perception, rgb, view, args.fit)
+    if args.publish_size == 'camera' and frame.rgb is not None:
+        large, shown = perception.at_camera_size(frame.prediction, rgb, view, frame.rgb)
+        frame = dataclasses.replace(frame, prediction=large, rgb=shown)
     files.write_files(contents(frame, shown, args.out / name, args.point_filter))
     total = (perf_counter() - started) * 1e3
     return {**frame.timings_ms, 'all, with reading, drawing and writing': total}

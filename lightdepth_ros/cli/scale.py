@@ -47,6 +47,10 @@ UNTOLD = (
     'and pitch only. Better: give --camera-height-m (and --camera-pitch-deg) here, and the node '
     'the same.'
 )
+LEAST_FACTOR, MOST_KNOWN, MOST_UNKNOWN = 0.05, 5.0, 2.5
+"""Factors that are believed; the largest with and without a known height of the camera."""
+LOW = 0.4
+"""A lower factor needs a low camera."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,7 +139,7 @@ def _from_bag(
 
 
 def _check(args: argparse.Namespace, config: NodeConfig) -> None:
-    low, high = args.plausible
+    low, high = plausible(args, config)
     if not 0 < low < high or not args.max_spread > 0:
         raise ConfigError(
             f'--plausible is {low:g} {high:g} and --max-spread {args.max_spread:g}; it must be '
@@ -143,6 +147,32 @@ def _check(args: argparse.Namespace, config: NodeConfig) -> None:
         )
     if config.output_resolution == 'auto':
         raise ConfigError('--output-resolution auto has no meaning here: set L, M, S or XS')
+
+
+def plausible(args: argparse.Namespace, config: NodeConfig) -> tuple[float, float]:
+    """Return the range of factors that are believed.
+
+    A network that guesses the height of a car's camera needs 0.3 for one at half a metre: low
+    factors are normal for robots, and with a known height so are high ones.
+    """
+    if args.plausible:
+        low, high = args.plausible
+        return low, high
+    return LEAST_FACTOR, MOST_KNOWN if _height_known(args, config) else MOST_UNKNOWN
+
+
+def _height_known(args: argparse.Namespace, config: NodeConfig) -> bool:
+    return args.way == 'height' or config.fixed_mount is not None
+
+
+def _low(args: argparse.Namespace, config: NodeConfig, scale: float) -> list[str]:
+    if args.plausible or scale >= LOW or _height_known(args, config):
+        return []
+    return [
+        f'A factor of {scale:.2f} is right for a camera far below the height of a car, and else a '
+        'mistake: centimetres for metres, or another focal length. Set camera_height_m if the '
+        'camera is low, and compare a known distance.'
+    ]
 
 
 def _conclude(
@@ -159,10 +189,12 @@ def _conclude(
     if args.way == 'bag' and fit.points:
         console.print(band_table(pairs, fit.scale))
     _draw(args, gathered, fit.scale, console)
-    limits = Limits(gathered.least_points, gathered.least_groups, args.max_spread, *args.plausible)
+    limits = Limits(
+        gathered.least_points, gathered.least_groups, args.max_spread, *plausible(args, config)
+    )
     check_fit(fit, limits, gathered.what, gathered.groups, gathered.remedy)
     mount = config.fixed_mount if contract.takes_ground else None
-    notes = [*gathered.notes, *_notes(args, pairs, fit.scale)]
+    notes = [*gathered.notes, *_notes(args, pairs, fit.scale), *_low(args, config, fit.scale)]
     if contract.takes_ground and mount is None:
         notes.append(UNTOLD)
     for note in notes:

@@ -166,8 +166,8 @@ def _add_common(way: argparse.ArgumentParser, max_spread: float) -> None:
         '--plausible',
         type=float,
         nargs=2,
-        default=(0.4, 2.5),
         metavar=('LOW', 'HIGH'),
-        help='Refuse a factor outside (0.4 2.5).',
+        help='Refuse a factor outside. Default: 0.05 5 where the height of the camera is known, '
+        'else 0.05 2.5, with a warning below 0.4.',
     )
     add_config_flags(way, SETTINGS, {})

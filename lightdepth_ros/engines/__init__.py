@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine is asked for and what it promises. Importing this loads no inference library."""
+"""The request for an engine, and what every engine does. Importing this loads no inference
+library."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ BUILDING, READY, REFUSED = 'building', 'ready', 'refused'
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """Which model is wanted on which engine.
+    """Which model to load, on which engine.
 
     backend    key of ENGINES; `auto`, the fastest that works and is right, is understood by
                `choose`, `load_checked`, `load_sound` and `serving_engine`.
@@ -41,7 +42,7 @@ class EngineRequest:
     precision  one of PRECISIONS[backend], or `auto` for the first (with backend `auto`: for
                whichever is fastest and accurate enough).
     input_hw   (height, width) to get ready for; None = the contract's.
-    report     told what goes on while it is slow, and what the reader should know; None = the log.
+    report     called with progress and warnings, one line each; None = the log.
     """
 
     contract_path: Path
@@ -97,7 +98,7 @@ class Engine(Protocol):
 
 
 def load_engine(request: EngineRequest) -> Engine:
-    """Load a model on the engine that is named; its numbers are not checked here.
+    """Load a model on the named engine, without checking its numbers.
 
     An engine that prepares itself for one size does it here instead of at the first frame. Raises
     ContractError or EngineError, naming the remedy.
@@ -118,7 +119,7 @@ def probe(backend: str, precision: str = 'auto') -> None:
     """Raise EngineError, naming the remedy, if a backend lacks its libraries, its GPU or a
     precision that this machine would have to compute in.
 
-    Much cheaper than loading a model; what only loading shows is not found here.
+    Much cheaper than loading a model, so it does not find everything.
     """
     precision = chosen_precision(backend, precision)
     with _naming_install_line(backend):
@@ -158,7 +159,7 @@ def check_inputs(image: np.ndarray, ground: np.ndarray | None, contract: ModelCo
     """Raise EngineError unless `image` is (1, H, W, 3) uint8 with sides the contract allows, and
     `ground` its ground map if the model takes one, else None.
 
-    For the engines whose library would convert, or read beyond, an array of another kind.
+    For engines whose library would convert another array, or read past its end.
     """
     divisor = contract.divisor
     fits = image.dtype == np.uint8 and image.ndim == 4 and image.shape[::3] == (1, 3)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps built inference engines on disk, so that a start costs a file read and not a build.
+"""Keep built inference engines on disk, so that a start reads a file instead of building.
 
-A cached engine is bound to everything in its key; the file name shows it all. Files are trusted
-as far as their owner is: the folder is made for this user alone, because loading an engine can
-run code that it contains.
+A cached engine is valid for exactly its key, which the file name spells out. The folder is private
+to this user, because loading an engine can run code that it contains.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class EngineKey:
-    """What a built engine is good for, and nothing else.
+    """What a built engine is valid for.
 
     onnx_sha256         of the ONNX file it was built from.
     exit                the model's exit, for the reader of the file name.

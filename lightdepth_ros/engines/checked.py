@@ -13,9 +13,9 @@ from lightdepth_ros.errors import EngineError
 
 
 def load_checked(request: EngineRequest) -> tuple[Engine, Verdict]:
-    """Load an engine and compare it; when it is refused, return ONNX Runtime in its place.
+    """Load an engine and compare it; if it is refused, return ONNX Runtime instead.
 
-    The verdict tells which happened: `passed` is False when the engine returned is the fallback.
+    The verdict says which: `passed` is False when the engine returned is the fallback.
     A backend that cannot run at all is still an EngineError: the user named it.
     """
     why = ''
@@ -34,13 +34,13 @@ def load_checked(request: EngineRequest) -> tuple[Engine, Verdict]:
 
 
 def load_sound(request: EngineRequest) -> Engine:
-    """Load an engine for somebody who waits for it: a command line or a Python program.
+    """Load an engine for a command line or a Python program, which waits for it.
 
-    Every entrance but the node's (handover.py, which must keep a robot seeing) comes here.
-    An engine that fails the golden frame is never returned: where `auto` took it, ONNX Runtime
-    takes its place and `report` (None: the log) is warned; where the user named it, EngineError
-    tells the numbers and the remedy, because another engine was not asked for. `onnxruntime` is
-    the reference, so it passes by definition. Raises ContractError or EngineError.
+    Everything but the node uses this; the node must keep serving (see handover.py). An engine
+    that fails the golden frame is never returned: with `auto`, ONNX Runtime replaces it and
+    `report` (None: the log) gets a warning; if the user named it, EngineError gives the numbers
+    and the remedy. `onnxruntime` is the reference, so it passes by definition. Raises
+    ContractError or EngineError.
     """
     report = request.report or logging.getLogger('lightdepth').warning
     engine, verdict = load_checked(replace(request, report=report))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves frames with ONNX Runtime while a slower starting engine is being built and checked."""
+"""Serve frames with ONNX Runtime while an engine that starts slowly is built and checked."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def warm_up(engine: Engine, input_hw: Size) -> None:
 
 
 class HandoverEngine:
-    """An Engine: a stand-in at first, the wanted one once it is made and has passed its check.
+    """An Engine: a stand-in first, then the wanted one once it is built and has passed its check.
 
     The change happens between two calls of `run`. Where the wanted engine holds for one image
     size only (`one_size`), an image of another size is served by the

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 MIDDLE_LOG = 2.3
@@ -28,6 +27,8 @@ CELLS = 192
 """Most cells that are solved for; the grid of cells becomes coarser until there are no more."""
 BLOCK = 96
 """Most rows of a system that are left to NumPy; see solve. CELLS is twice as many."""
+ALONE = 200_000
+"""OpenBLAS takes more threads from 262 144 multiplications on."""
 CELL_SIZE = np.array([0.07, 0.03, 0.15], np.float32)
 """Of the finest cells: x / z, y / z, ln depth."""
 CELL_SIGMA, POINT_SIGMA = 0.02, 0.09
@@ -152,8 +153,13 @@ def sum_on_grid(
 
 
 def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return first @ second, (a, b) and (b, c) float32, by OpenCV: see `solve` for the reason."""
-    return np.asarray(cv2.gemm(first, second, 1, None, 0))  # type: ignore[call-overload]
+    """Return first @ second, (a, b) and (b, c) float32, by parts of ALONE multiplications, which
+    OpenBLAS does in one thread: see `solve` for the reason."""
+    rows = max(1, ALONE // second.size)
+    result = np.empty((len(first), second.shape[1]), np.float32)
+    for start in range(0, len(first), rows):
+        np.matmul(first[start : start + rows], second, out=result[start : start + rows])
+    return result
 
 
 def fit_field(cells: Cells, prior: Prior, rounds: int) -> Field:

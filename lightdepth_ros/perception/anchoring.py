@@ -20,6 +20,7 @@ from lightdepth_ros.perception.anchor import (
     not_anchored,
 )
 from lightdepth_ros.perception.ground_anchor import GroundFilter, ground_points, look_at_ground
+from lightdepth_ros.perception.perception import Bend
 from lightdepth_ros.perception.ranges import joined
 
 GROUND = ANCHORS[0]
@@ -158,3 +159,24 @@ class Anchoring:
         log = self._held_log * math.exp(-max(0.0, gap_s - HOLD_S) / FADE_S)
         report = replace(done.report, factor=math.exp(log), moved=abs(log))
         return Anchored(done.depth_m * np.float32(math.exp(log)), done.confidence, report)
+
+
+def ground_bend(ground: np.ndarray) -> Bend:
+    """Return what anchors single pictures, one apart from the other, to their ground.
+
+    ground: (256,) bool, ids of drivable classes. Where the mount is not known or no flat ground is
+    seen, depth stays as it is.
+    """
+
+    def bend(
+        depth_m: np.ndarray,
+        label_id: np.ndarray | None,
+        confidence: np.ndarray | None,
+        camera: Camera,
+        mount: Mount | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        frame = AnchorFrame((GROUND,), (), mount, ground, 0.0)
+        done = Anchoring().bend(depth_m, label_id, confidence, camera, frame)
+        return done.depth_m, done.confidence
+
+    return bend

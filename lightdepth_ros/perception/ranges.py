@@ -11,7 +11,7 @@ from lightdepth_ros.camera import Camera
 from lightdepth_ros.perception.anchor import AnchorPoints
 from lightdepth_ros.perception.occlusion import HIDDEN_RATIO, LIDAR_OFFSET_M, hidden_returns
 
-MOST_READ, MOST_USED = 40_000, 3_000
+MOST_READ, MOST_USED = 16_000, 3_000
 """Points of one message that are looked at, and that become anchors."""
 NEAREST_M = 0.05
 RATIO_PER_METRE = 0.6
@@ -49,7 +49,7 @@ def _visible(
 ) -> np.ndarray:
     """Return the indices of points that are the nearest of their pixel and not hidden."""
     pixel = np.rint(v).astype(np.int64) * camera.width + np.rint(u).astype(np.int64)
-    order = np.argsort(-z, kind='stable')
+    order = np.argsort(-z.astype(np.float32))
     nearest = np.full(camera.height * camera.width, -1)
     nearest[pixel[order]] = order  # the nearest is written last
     kept = nearest[nearest >= 0]
@@ -64,8 +64,8 @@ def _visible(
 
 def depth_xyz(depth_m: np.ndarray, camera: Camera) -> np.ndarray:
     """Return the (n, 3) float64 points of a depth image, (H, W) float32 metres, 0 = no value, in
-    the frame of its camera; of large images a grid of about MOST_READ / 4 pixels."""
-    step = max(1, int(np.sqrt(depth_m.size / (MOST_READ / 4))))
+    the frame of its camera; of large images a grid of about MOST_READ / 2 pixels."""
+    step = max(1, int(np.sqrt(depth_m.size / (MOST_READ / 2))))
     rays = camera.rays()[::step, ::step]
     depth = depth_m[::step, ::step].astype(np.float64)
     seen = np.isfinite(depth) & (depth > 0)

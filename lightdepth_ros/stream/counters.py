@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what became of every frame, so that frames in = published + dropped + in work, always."""
+"""Count every frame, so that received = published + dropped + in work, always."""
 
 from __future__ import annotations
 

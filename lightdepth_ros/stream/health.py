@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a camera's stream is doing, as facts and as the sentence that matters most. No ROS."""
+"""The state of a camera's stream, as facts and as the most important sentence. No ROS."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands the newest frame of each camera to one worker; older frames never queue up."""
+"""Give the newest frame of each camera to one worker; frames never queue up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar('T')
 
 
 class Latest(Generic[T]):
-    """One waiting item per source. A newer item takes the place of the one that waits.
+    """One waiting item per source. A newer item replaces the one that waits.
 
     Sources are served in turn, so a fast camera cannot starve a slow one. Thread safe.
     """
@@ -22,7 +22,7 @@ class Latest(Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, source: int, item: T) -> T | None:
-        """Let `item` wait; return the item that it replaces, or None."""
+        """Store `item`; return the item that it replaces, or None."""
         with self._changed:
             replaced = self._waiting[source]
             self._waiting[source] = item

@@ -91,7 +91,7 @@ class ModelSet:
         return found
 
     def check(self, config: NodeConfig) -> ModelContract:
-        """Prove that the files for `config.output_resolution` are there and whole.
+        """Check that the files for `config.output_resolution` exist and are complete.
 
         Raises ConfigError or ContractError.
         """

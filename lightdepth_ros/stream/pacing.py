@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides which frames to take and how finely to answer. Pure: it has no clock of its own."""
+"""Decide which frames to take and at which resolution to answer. It has no clock of its own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one thread that infers: takes the newest frame of each camera in turn."""
+"""The inference thread: it takes the newest frame of each camera in turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Worker(Generic[T]):
         return self._thread.is_alive()
 
     def stop(self) -> list[tuple[int, T]]:
-        """Finish the item in work, if any; return the items that were not begun."""
+        """Finish the current item, if any; return the items that were not started."""
         left = self.inbox.close()
         self._thread.join()
         return left

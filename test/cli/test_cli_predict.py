@@ -295,3 +295,29 @@ def test_flags_that_cannot_work_are_refused(predict, tmp_path, words, message, c
     assert predict(save(tmp_path / 'a.png'), *words)[0] == 1
     captured = capsys.readouterr()
     assert message in captured.err + captured.out
+
+
+def test_a_picture_is_anchored_to_its_ground(predict, tmp_path):
+    rows = np.maximum(np.arange(320) - 159.5, 0.5)
+    true_m = 1.65 * 300 / rows  # level ground, 1.65 m below the lens
+    rgb = np.zeros((320, 480, 3), np.uint8)  # green 0: road
+    rgb[..., 0] = np.minimum(true_m * 1.5 / 0.25, 255)[:, None]  # predicted half as far again
+    picture = tmp_path / 'road.png'
+    picture.write_bytes(files.png(rgb))
+    near = np.s_[115:150, 100:140]
+    factors = {}
+    for words in ((), ('--anchor', 'ground', '--camera-height-m', '1.65')):
+        code, written = predict(picture, '--fx', '300', *words)
+        assert code == 0
+        depth_m = files.read_depth_png(written['road_depth.png'])
+        factors[words] = np.median((depth_m / true_m.reshape(160, 2).mean(1)[:, None])[near])
+    assert factors[()] == pytest.approx(1.5, rel=0.05)
+    assert factors[words] == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize('words', [('--anchor', 'scan'), ('--anchor', 'ground')])
+def test_what_a_picture_cannot_be_anchored_to_is_refused(predict, tmp_path, capsys, words):
+    code, written = predict(save(tmp_path / 'a.png'), '--fx', '300', *words)
+    assert code == 1
+    assert not written
+    assert '--anchor ground with --camera-height-m' in capsys.readouterr().err

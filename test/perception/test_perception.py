@@ -2,6 +2,7 @@
 """Perception: metric scale, special values, and nothing computed that nobody asked for."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -282,6 +283,20 @@ def test_low_confidence_is_unknown_but_labelled_sky_stays_sky(perceive):
     assert (depth_m[4:, 24:] == 20).all()
 
 
+def test_depth_at_the_limits_of_confidence_and_of_near_is_kept(perceive):
+    image = halves((40, ROAD, 51), (2, ROAD, 255))  # 51 = 0.2 of 255; 1 m
+    depth_m = perceive(image, min_confidence=0.2, min_range_m=1.0).prediction.depth_m
+    assert (depth_m[:, :24] == 20).all()
+    assert (depth_m[:, 24:] == 1).all()
+
+
+def test_only_full_confidence_may_be_asked_for(perceive):
+    image = halves((40, ROAD, 254), (40, ROAD, 255))
+    depth_m = perceive(image, min_confidence=1.0).prediction.depth_m
+    assert np.isnan(depth_m[:, :24]).all()
+    assert (depth_m[:, 24:] == 20).all()
+
+
 def test_low_confidence_wins_over_too_near_and_too_far(perceive):
     image = halves((1, ROAD, 0), (250, ROAD, 0))
     depth_m = perceive(image, min_confidence=0.5, min_range_m=1.0).prediction.depth_m
@@ -364,6 +379,15 @@ def test_timings_name_the_steps(perceive):
     timings = perceive(plain(40)).timings_ms
     assert set(timings) == {'preprocess', 'engine', 'postprocess'}
     assert all(0 < value < 10_000 for value in timings.values())
+
+
+def test_timings_are_milliseconds_and_add_up_to_no_more_than_the_call_took(engine):
+    perception = Perception(engine, **SETTINGS)
+    perception.predict(plain(40), None, ('depth',))
+    started = time.perf_counter()
+    timings = perception.predict(plain(40), None, ('depth',)).timings_ms
+    took_ms = (time.perf_counter() - started) * 1e3
+    assert 0 < sum(timings.values()) <= took_ms
 
 
 def test_adapt_tells_its_network_size(engine):

@@ -257,6 +257,17 @@ def test_region_csv_and_distance_along_the_axis(model, tmp_path, capsys):
     assert 'Fewer than three distances' in capsys.readouterr().out
 
 
+def test_a_low_camera_may_need_a_low_factor(model, tmp_path, capsys):
+    picture = yard(tmp_path, ((0, 60), (160, 60), (320, 60)))
+    low = '--at', '80,160=3.9', '--at', '240,160=3.9', '--at', '400,160=3.9'
+    assert tape(model, tmp_path, picture, '--fx', FOCAL, *low) == 0
+    found = scale_in(tmp_path / 'scale.yaml')
+    assert 0.1 < found < 0.4
+    assert 'far below the height of a car' in capsys.readouterr().out
+    assert tape(model, tmp_path, picture, '--fx', FOCAL, *low, '--camera-height-m', '0.49') == 0
+    assert 'far below the height of a car' not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ('words', 'part'),
     [
@@ -264,6 +275,7 @@ def test_region_csv_and_distance_along_the_axis(model, tmp_path, capsys):
         (('--at', '80=4'), '--at is'),
         (('--at', '900,160=4'), 'is not in the part of the image'),
         (('--at', '80,160=150'), 'implausible'),
+        (('--at', '80,160=0.4'), 'implausible'),
         (('--at', '80,160=15', '--at', '240,160=60', '--at', '400,160=200'), 'contradict'),
         ((), 'give distances'),
         (('--at', '80,160=15', '--plausible', '2', '1'), '0 < LOW < HIGH'),

@@ -121,6 +121,7 @@ FORMATS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @RANDOM
 @given(
     start=st.sampled_from(FILES),
@@ -270,6 +271,7 @@ def engine(tmp_path_factory):
     return load_engine(EngineRequest(make_tiny_model(tmp_path_factory.mktemp('model'), 'L')))
 
 
+@pytest.mark.slow
 @RANDOM
 @given(
     image=st.one_of(images(), st.just(messages.rgb_to_image(PICTURE, Image().header))),

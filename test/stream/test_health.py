@@ -60,6 +60,10 @@ SITUATIONS = {
         {'news': {'bad_image': 3, 'rate_limit': 2}, 'last_error': 'step is 17'},
         WARN, 'frames dropped: bad_image 3. ', 'step is 17',
     ),
+    'the engine fails now and then': (
+        {'news': {'engine_error': 2}, 'last_error': 'Load another engine'},
+        WARN, 'frames dropped: engine_error 2. ', 'Load another engine',
+    ),
     'every image is refused': (
         {'news': {'bad_image': 30}, 'counters': STOPPED, 'last_error': 'Set the driver to rgb8'},
         ERROR, 'no image can be used, nothing is published: bad_image 30', 'Set the driver to',

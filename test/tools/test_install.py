@@ -179,6 +179,7 @@ def test_fast_suite_under_colcon_is_the_one_of_make_test():
     assert f"-m pytest -q -m '{conftest.FAST}'" in makefile
 
 
+@pytest.mark.slow
 def test_a_file_whose_optional_library_is_missing_is_skipped_and_others_fail(tmp_path: Path):
     (tmp_path / 'conftest.py').write_text((ROOT / 'test' / 'conftest.py').read_text())
     (tmp_path / 'torch.py').write_text('raise ModuleNotFoundError("No module named \'torch\'")')

@@ -34,7 +34,8 @@ ROW = 1024
 
 @dataclass(frozen=True)
 class Choice:
-    """Which returns are anchors: `count` of them at random, or those of `count` beams.
+    """Which returns are anchors: `count` of them at random, those of `count` beams, or none but
+    the ground (kind 'ground').
 
     outliers  share of anchors whose depth is replaced by one drawn evenly in ln from 1 to 80 m.
     turned_deg  the lidar's pose is wrong by this angle: half about x, half about y.
@@ -48,6 +49,8 @@ class Choice:
     @property
     def text(self) -> str:
         """The choice in words."""
+        if self.kind == 'ground':
+            return 'the ground, height known'
         noun = 'beam' if self.kind == 'beams' else 'point'
         words = f'{self.count} {noun}{"s" if self.count > 1 else ""}'
         if self.outliers:
@@ -102,6 +105,8 @@ def split(
 def _choose(
     depth: np.ndarray, rays: np.ndarray, choice: Choice, rng: np.random.Generator
 ) -> np.ndarray:
+    if choice.kind == 'ground':
+        return np.zeros(0, int)
     if choice.kind == 'points':
         return rng.choice(len(depth), min(choice.count, len(depth)), replace=False)
     if choice.count == ALL_BEAMS:

@@ -222,6 +222,7 @@ def test_nearest_ground_is_the_lower_edge_of_a_picture_that_looks_ahead():
     assert nearest_ground(camera, view) == pytest.approx(0.3 / 0.495)
 
 
+@pytest.mark.slow
 def test_rendering_takes_milliseconds_not_seconds():
     """About 25 ms of CPU a scene is normal; six times that means something broke."""
     scenes = RobotScenes(30, seed=6)

@@ -70,6 +70,7 @@ def test_exported_graph_has_no_leftovers_of_the_tracing(exported):
     assert sum(found.values()) <= NODES[student][exit_name]
 
 
+@pytest.mark.slow
 def test_tidying_changes_no_bit_of_any_answer(exported):
     _, _, data, traced = exported
     inputs = {'image': golden_image((64, 96)), 'ground': ground_map(None, Mount(0.5), (64, 96))}

@@ -73,7 +73,7 @@ def test_the_table_has_a_row_for_each_choice_and_one_without_anchors():
     numbers = {'abs_rel': 0.2, 'rmse': 5.0, 'delta1': 0.7}
     better = {'abs_rel': 0.1, 'rmse': 4.0, 'delta1': 0.9}
     row = {'choice': '4 beams', 'anchors': 12.0, 'before': numbers, 'after': better}
-    text = anchoring.markdown('some', [{**row, 'distant': better}])
+    text = anchoring.markdown('some', [{**row, 'distant': better, 'ms': 1.25}])
     assert '| none    | 0      | 0.200   | 5.00 | 0.700  |' in text
     assert '| 4 beams | 12     | 0.100   | 4.00 | 0.900  |' in text
 

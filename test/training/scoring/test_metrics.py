@@ -73,7 +73,22 @@ def test_distance_bands_close_at_their_far_end_and_hold_every_pixel_once():
     assert math.isnan(bands[2].metrics()['abs_rel'])
 
 
+def test_bias_is_the_mean_factor_less_one_and_not_a_number_for_no_pixel():
+    found = metrics.depth_sums(TRUTH * np.array([1.1, 1.21, 1.0]), TRUTH)
+    assert found.bias == pytest.approx(0.1, abs=1e-12)
+    assert math.isnan(metrics.DepthSums().bias)
+
+
+def test_sums_of_two_images_are_those_of_their_pixels_together():
+    one, other = metrics.depth_sums(PREDICTION[:1], TRUTH[:1]), metrics.depth_sums([16.0], [20.0])
+    both = metrics.depth_sums(PREDICTION[:2], TRUTH[:2])
+    for name, value in vars(one + other).items():
+        assert value == pytest.approx(getattr(both, name), abs=1e-12), name
+    assert metrics.DepthSums() + one == one
+
+
 def test_share_within_counts_the_border():
+    assert metrics.share_within(np.array([1.25, 1.5]), np.ones(2), 0.25) == 0.5
     assert metrics.share_within(np.array([1.1, 1.2, 0.9]), np.ones(3), 0.1 + 1e-12) == 2 / 3
     assert math.isnan(metrics.share_within(np.empty(0), np.empty(0), 0.1))
 

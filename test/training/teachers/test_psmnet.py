@@ -175,6 +175,7 @@ def test_teacher_puts_every_column_where_it_belongs(options):
     np.testing.assert_allclose(disparity[8:, 620:840], 81.3 * size, atol=0.5 * size)
 
 
+@pytest.mark.slow
 def test_network_scores_a_quarter_of_each_side(network, monkeypatch):
     monkeypatch.setattr(psmnet_network, 'MAX_DISPARITY', 16)
     torch.manual_seed(1)
