@@ -84,3 +84,9 @@ def test_python_of_the_readme_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch)
     assert seen.depth_m.shape == seen.label_id.shape
     assert (seen.depth_m.dtype, seen.label_id.dtype) == ('float32', 'uint8')
     assert np.isfinite(seen.depth_m).mean() > 0.5
+
+
+def test_readme_leads_to_every_page():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    pages = {f'docs/{p.name}' for p in ROOT.glob('docs/*.md')} - {'docs/training_speed.md'}
+    assert {page for page in pages if f']({page})' not in text} == set()
