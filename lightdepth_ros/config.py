@@ -64,6 +64,12 @@ class NodeConfig:
         unit='ms',
         limits=(1.0, 10000.0),
     )
+    publish_size: str = setting(
+        'network',
+        'Size of all outputs. network: as output_resolution says. camera: that of the camera '
+        'image, pixel for pixel (without distortion); edges are laid where the image has them.',
+        choices=('network', 'camera'),
+    )
     backend: str = setting(
         'onnxruntime',
         'Inference library. It must be installed; nothing is downloaded. auto: the fastest that '

@@ -146,7 +146,8 @@ the topic are, best effort otherwise; keep last 1, so that only the newest image
 
 At most one result per image, all with the image's header (stamp and frame_id unchanged) and one
 height and width: the network input's divided by 2, 4, 8 or 16 for `output_resolution` L, M, S or
-XS. Only topics with a subscriber are computed; without any the network does not run either. All
+XS; with `publish_size: camera` those of the camera image, NaN where the network did not see it.
+Only topics with a subscriber are computed; without any the network does not run either. All
 are reliable, keep last 2.
 
 | topic | type | what |

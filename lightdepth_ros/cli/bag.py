@@ -22,6 +22,7 @@ from lightdepth_ros.perception.lens import Lens
 
 SETTINGS = (
     'output_resolution',
+    'publish_size',
     'fit',
     'student',
     'model',

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ from lightdepth_ros.perception.preprocess import Preprocessor
 
 SETTINGS = (
     'output_resolution',
+    'publish_size',
     'fit',
     'student',
     'model',
@@ -246,6 +248,9 @@ def _predict_one(
     view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
     frame = perception.predict(rgb, view, PARTS, bend=bend)
     shown = enlarged(perception, rgb, view, args.fit)
+    if args.publish_size == 'camera' and frame.rgb is not None:
+        large, shown = perception.at_camera_size(frame.prediction, rgb, view, frame.rgb)
+        frame = dataclasses.replace(frame, prediction=large, rgb=shown)
     files.write_files(contents(frame, shown, args.out / name, args.point_filter))
     total = (perf_counter() - started) * 1e3
     return {**frame.timings_ms, 'all, with reading, drawing and writing': total}

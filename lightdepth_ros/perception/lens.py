@@ -170,3 +170,15 @@ def lens_map(lens: Lens, target: Camera, halvings: int) -> LensMap:
     v = np.where(inside, v.clip(0, height - 1), -2.0)
     whole, fraction = cv2.convertMaps(u.astype(np.float32), v.astype(np.float32), cv2.CV_16SC2)
     return LensMap(whole, fraction, None if inside.all() else inside)
+
+
+def straightened(rgb: np.ndarray, lens: Lens) -> np.ndarray:
+    """Return a lens's picture, (H, W, 3) uint8, as its camera would see it without distortion."""
+    out = np.empty_like(rgb)
+    _whole_map(lens).apply(rgb, out, 0)
+    return out
+
+
+@lru_cache(maxsize=4)
+def _whole_map(lens: Lens) -> LensMap:
+    return lens_map(lens, lens.camera, 0)

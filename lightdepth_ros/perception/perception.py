@@ -17,10 +17,12 @@ from lightdepth_ros.classes import SKY, UNLABELLED
 from lightdepth_ros.engines import Engine
 from lightdepth_ros.errors import ConfigError
 from lightdepth_ros.mount import Mount, height_factor
+from lightdepth_ros.perception.enlarge import canvas_of, enlarged
 from lightdepth_ros.perception.ground_view import GroundViews
-from lightdepth_ros.perception.lens import Lens
+from lightdepth_ros.perception.lens import Lens, straightened
+from lightdepth_ros.perception.placement import Placement
 from lightdepth_ros.perception.prediction import Prediction
-from lightdepth_ros.perception.preprocess import Prepared, Preprocessor, halve
+from lightdepth_ros.perception.preprocess import Prepared, Preprocessor, check_rgb, halve
 
 PARTS = ('depth', 'label', 'confidence', 'rgb')
 """What `predict` can be asked for."""
@@ -107,6 +109,10 @@ class Perception:
         """Return the network input's (height, width) for a camera image of `source_hw`."""
         return self._preprocessor.network_hw(source_hw)
 
+    def placement(self, source_hw: tuple[int, int]) -> Placement:
+        """Return how a camera image of `source_hw` is laid into the network input."""
+        return self._preprocessor.placement(source_hw)
+
     def predict(
         self,
         rgb: np.ndarray,
@@ -168,6 +174,24 @@ class Perception:
             'postprocess': (done - inferred) * 1e3,
         }
         return Frame(prediction, small, timings_ms)
+
+    def at_camera_size(
+        self,
+        prediction: Prediction,
+        rgb: np.ndarray,
+        view: Camera | Lens | None,
+        small: np.ndarray,
+    ) -> tuple[Prediction, np.ndarray]:
+        """Return a prediction of `predict` at the size of its image, and the image without
+        distortion, (H, W, 3) uint8.
+
+        rgb, view: as `predict` had them. small: Frame.rgb. The camera of both is that of the
+        image, without distortion; see `enlarge.enlarged`.
+        """
+        canvas = canvas_of(self.placement(check_rgb(rgb)), self._stride)
+        camera = view.camera if isinstance(view, Lens) else view
+        guide = straightened(rgb, view) if isinstance(view, Lens) else rgb
+        return enlarged(prediction, guide, small, canvas, camera), guide
 
     def close(self) -> None:
         """Free the engine, once nobody is at it; `predict` must not be called again."""

@@ -95,6 +95,10 @@ class Preprocessor:
         """Return the (height, width) of the network input for a camera image of `source_hw`."""
         return plan(source_hw, self._input_hw, self._fit, self._divisor).input_hw
 
+    def placement(self, source_hw: tuple[int, int]) -> Placement:
+        """Return how a camera image of `source_hw` is laid into the network input."""
+        return plan(source_hw, self._input_hw, self._fit, self._divisor)
+
     def prepare(self, rgb: np.ndarray, view: Camera | Lens | None) -> Prepared:
         """Turn (H, W, 3) uint8 RGB into a network input.
 

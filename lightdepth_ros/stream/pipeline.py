@@ -29,6 +29,8 @@ class Pipeline:
         stride = engine.contract.stride
         height, width = self.config.input_hw
         about = '' if self.config.fit != 'adapt' else 'about '
+        of_network = f'{about}{width // stride}x{height // stride}'
+        at_camera_size = self.config.publish_size == 'camera'
         return {
             'model': engine.contract.onnx_file,
             'output_resolution': engine.contract.exit,
@@ -38,7 +40,7 @@ class Pipeline:
             'engine': engine.state,
             **({'engine_note': engine.text} if engine.text else {}),
             'input': f'{about}{width}x{height}',
-            'output': f'{about}{width // stride}x{height // stride}',
+            'output': 'as the camera image' if at_camera_size else of_network,
         }
 
 

@@ -167,11 +167,16 @@ class Stream:
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
         mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
         bend = self.anchors.bend_for(pipeline.config, header.frame_id, stamp_ns)
-        frame = pipeline.perception.predict(rgb, view, needed(wanted), mount, bend)
+        at_camera_size = pipeline.config.publish_size == 'camera'
+        needs = needed(wanted) | {'rgb'} if at_camera_size else needed(wanted)
+        frame = pipeline.perception.predict(rgb, view, needs, mount, bend)
         self._tell_strange_lens(frame.prediction, pipeline)
         self._publish_scale()
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
-        result = Result(prediction, frame.rgb, header, pipeline.config, self._clouds)
+        shown = frame.rgb
+        if at_camera_size and shown is not None:
+            prediction, shown = pipeline.perception.at_camera_size(prediction, rgb, view, shown)
+        result = Result(prediction, shown, header, pipeline.config, self._clouds)
         for output in wanted:
             self.publishers[output.topic].publish(output.build(result))
         return self._count_published(waiting, frame.timings_ms['engine'])

@@ -374,6 +374,7 @@ def test_image_that_changes_size_in_mid_stream_is_followed(world):
 
 CHANGES = {
     'fit': 'pad',
+    'publish_size': 'camera',
     'depth_scale': 2.0,
     'min_range_m': 5.0,
     'max_range_m': 20.0,
@@ -569,3 +570,21 @@ def test_compressed_info_and_camera_info_types_do_not_mix_up(world):
     world.stream.calibration.update(CameraInfo())
     world.feed(image())
     assert world.stream.calibration.text == 'none'
+
+
+def test_at_the_size_of_the_camera_all_outputs_have_its_pixels_and_its_calibration(world):
+    world.config = dataclasses.replace(world.config, publish_size='camera')
+    camera = Camera(640, 480, 600.0, 610.0, 310.0, 250.0)
+    world.calibrate(camera, (480, 640))
+    world.listen(*TOPICS)
+    world.feed(image(size_hw=(480, 640)))
+    for topic in TOPICS:
+        sent = world.sent(topic)
+        assert (sent.height, sent.width) == (480, 640), topic
+    k = world.sent('depth/camera_info').k
+    np.testing.assert_allclose([k[0], k[4], k[2], k[5]], [600.0, 610.0, 310.0, 250.0])
+    cloud = messages.cloud_to_points(world.sent('points'))
+    v, u = np.nonzero(np.isfinite(cloud['z']))
+    assert len(u) > 100_000
+    np.testing.assert_allclose(cloud['x'][v, u] / cloud['z'][v, u] * 600 + 310, u, atol=1e-2)
+    np.testing.assert_allclose(cloud['y'][v, u] / cloud['z'][v, u] * 610 + 250, v, atol=1e-2)
