@@ -24,6 +24,7 @@ from rich.progress import track
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import LightdepthError
+from lightdepth_ros.perception.heights import ground_of
 from lightdepth_ros.perception.loading import load_perception
 from lightdepth_ros.perception.navigation import class_mask, obstacle_points
 from lightdepth_ros.perception.prediction import Prediction
@@ -72,7 +73,10 @@ def marks(prediction: Prediction, min_height_m: float) -> np.ndarray:
     config = NodeConfig()
     ground = class_mask(config.classes_ground)
     passable = ground | class_mask(config.classes_ignore)
-    cloud = obstacle_points(prediction, passable, ground=ground, min_height_m=min_height_m)
+    plane = ground_of(prediction, ground)
+    cloud = obstacle_points(
+        prediction, passable, ground=ground, plane=plane, min_height_m=min_height_m
+    )
     found: np.ndarray = np.isfinite(cloud['z'])
     return found
 

@@ -16,7 +16,7 @@ import numpy as np
 from lightdepth_ros.classes import CLASS_ID, SKY
 from lightdepth_ros.perception.cloud import finite_or_nan, interleaved, position_planes
 from lightdepth_ros.perception.ground_view import SKY_MARGIN_DEG
-from lightdepth_ros.perception.heights import ground_of
+from lightdepth_ros.perception.heights import Plane
 from lightdepth_ros.perception.prediction import Prediction
 
 POSITION = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4')])
@@ -41,18 +41,18 @@ def class_mask(names: Iterable[str]) -> np.ndarray:
 
 
 def by_height(
-    prediction: Prediction, ground: np.ndarray, min_height_m: float
-) -> np.ndarray | None:
-    """Return (h, w) bool: where one may drive, by label and by height; None = by label alone.
+    prediction: Prediction, ground: np.ndarray, plane: Plane, min_height_m: float
+) -> np.ndarray:
+    """Return (h, w) bool: where one may drive, by label and by height over `plane`.
 
-    ground: (256,) bool, labels of the ground. What is labelled so and rises more than
-    `min_height_m` over the ground is no ground: hedges, banks, walls taken for grass. What is
-    labelled as a thing and does not rise LYING of it is none, unless it is one of PEOPLE: a wet
-    road taken for a car, a green crossing taken for a bush. Both allow for the depth's own error.
+    ground: (256,) bool, labels of the ground. The prediction has a camera and labels. What is
+    labelled ground and rises more than `min_height_m` over it is none: hedges, banks, walls taken
+    for grass. What is labelled as a thing and does not rise LYING of it is drivable, unless it is
+    one of PEOPLE: a wet road taken for a car, a green crossing taken for a bush. Both allow for
+    the depth's own error.
     """
-    plane = ground_of(prediction, ground)
-    if plane is None or prediction.label_id is None or prediction.camera is None:
-        return None
+    assert prediction.camera is not None
+    assert prediction.label_id is not None
     drop_m = prediction.depth_m * plane.below(prediction.camera.rays())  # NaN, Inf stay
     height_m = np.float32(plane.height_m) - drop_m
     label = np.ascontiguousarray(prediction.label_id)
@@ -73,22 +73,23 @@ def obstacle_points(
     out: np.ndarray | None = None,
     *,
     ground: np.ndarray | None = None,
+    plane: Plane | None = None,
     min_height_m: float = 0.0,
 ) -> np.ndarray:
     """Return the (h, w) POSITION of a prediction without where one may drive.
 
     passable: (256,) bool by label id; x y z are NaN there, and where the depth is not finite.
     Pixels without a label stay: what is not known to be ground may be an obstacle.
-    ground: those of `passable` that are judged by their height too, see `by_height`; None, or
-    min_height_m 0: nothing is. `out`: as in cloud.points.
+    ground: those of `passable` that are judged by their height over `plane` too, see `by_height`;
+    without one of them, or with min_height_m 0, labels alone decide. `out`: as in cloud.points.
     """
     z = finite_or_nan(prediction.depth_m)
-    free = None
-    if ground is not None and min_height_m > 0:
-        free = by_height(prediction, ground, min_height_m)
-    if free is None or ground is None:
+    known = plane is not None and ground is not None and prediction.label_id is not None
+    if not known or min_height_m <= 0:
         return _positions(prediction, z, passable, out)
-    np.putmask(z, free, np.nan)
+    assert plane is not None
+    assert ground is not None
+    np.putmask(z, by_height(prediction, ground, plane, min_height_m), np.nan)
     return _positions(prediction, z, passable & ~ground, out)
 
 
@@ -98,29 +99,27 @@ def clearing_points(
     ignored: np.ndarray,
     out: np.ndarray | None = None,
     *,
-    ground: np.ndarray | None = None,
+    plane: Plane | None = None,
 ) -> np.ndarray:
     """Return the (h, w) POSITION of a prediction, with points where it sees infinitely far.
 
     Pixels of depth +Inf get the point of their ray at depth `far_m`; unknown pixels and those
     nearer than the range are NaN, and so are the classes `ignored`, (256,) bool by label id.
-    ground: labels of the ground, (256,) bool: with them, sky more than SKY_MARGIN_DEG below the
-    horizon is no sky, and nothing is cleared there. `out`: as in cloud.points.
+    plane: the ground; with it, sky more than SKY_MARGIN_DEG below its horizon is no sky, and
+    nothing is cleared there. `out`: as in cloud.points.
     """
     z = prediction.depth_m.copy()
-    if ground is not None and prediction.label_id is not None:
-        np.putmask(z, _sunken_sky(prediction, ground), np.nan)
+    if plane is not None and prediction.label_id is not None:
+        np.putmask(z, _sunken_sky(prediction, plane), np.nan)
     np.putmask(z, z == np.inf, far_m)
     np.putmask(z, z == -np.inf, np.nan)
     return _positions(prediction, z, ignored, out)
 
 
-def _sunken_sky(prediction: Prediction, ground: np.ndarray) -> np.ndarray:
+def _sunken_sky(prediction: Prediction, plane: Plane) -> np.ndarray:
     """Return (h, w) bool: infinite depth of sky where the ground tells that no sky can be."""
     sky = (prediction.label_id == SKY) & (prediction.depth_m == np.inf)
-    plane = ground_of(prediction, ground) if sky.any() else None
-    if plane is None or prediction.camera is None:
-        return np.zeros(sky.shape, bool)
+    assert prediction.camera is not None
     rays = prediction.camera.rays()
     length = np.sqrt(rays[..., 0] ** 2 + rays[..., 1] ** 2 + 1)
     sunken = plane.below(rays) > math.sin(math.radians(SKY_MARGIN_DEG)) * length

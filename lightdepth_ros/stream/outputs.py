@@ -14,6 +14,7 @@ from lightdepth_ros.classes import palette
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.draw import color_depth
 from lightdepth_ros.perception.cloud import points
+from lightdepth_ros.perception.heights import Plane, ground_of
 from lightdepth_ros.perception.navigation import class_mask, clearing_points, obstacle_points
 from lightdepth_ros.perception.point_filter import without_flying
 from lightdepth_ros.perception.prediction import Prediction
@@ -40,6 +41,11 @@ class Result:
         self.config = config
         self._rgb = rgb
         self._clouds = clouds
+
+    @cached_property
+    def plane(self) -> Plane | None:
+        """The ground below the camera, fitted once a frame; None = it is not known."""
+        return ground_of(self.prediction, class_mask(self.config.classes_ground))
 
     @property
     def rgb(self) -> np.ndarray:
@@ -143,7 +149,7 @@ def _obstacles(result: Result) -> Any:
     return result.cloud(
         'points_obstacles',
         lambda out: obstacle_points(
-            prediction, passable, out, ground=ground, min_height_m=height_m
+            prediction, passable, out, ground=ground, plane=result.plane, min_height_m=height_m
         ),
     )
 
@@ -151,10 +157,9 @@ def _obstacles(result: Result) -> Any:
 def _clearing(result: Result) -> Any:
     config, prediction = result.config, result.solid
     ignored, far_m = class_mask(config.classes_ignore), config.max_range_m
-    ground = class_mask(config.classes_ground)
     return result.cloud(
         'points_clearing',
-        lambda out: clearing_points(prediction, far_m, ignored, out, ground=ground),
+        lambda out: clearing_points(prediction, far_m, ignored, out, plane=result.plane),
     )
 
 

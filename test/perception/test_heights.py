@@ -11,7 +11,6 @@ from lightdepth_ros.classes import CLASS_ID, SKY
 from lightdepth_ros.mount import Mount
 from lightdepth_ros.perception.heights import ground_of
 from lightdepth_ros.perception.navigation import (
-    by_height,
     class_mask,
     clearing_points,
     obstacle_points,
@@ -39,7 +38,10 @@ def scene(box: str, patch: str, factor: float = 1.0, mount: Mount | None = None)
 
 
 def marked(prediction: Prediction, min_height_m: float = 0.2) -> np.ndarray:
-    cloud = obstacle_points(prediction, GROUND, ground=GROUND, min_height_m=min_height_m)
+    plane = ground_of(prediction, GROUND)
+    cloud = obstacle_points(
+        prediction, GROUND, ground=GROUND, plane=plane, min_height_m=min_height_m
+    )
     return np.isfinite(cloud['z'])
 
 
@@ -77,7 +79,6 @@ def test_without_ground_in_the_picture_the_mount_stands_in():
     assert plane.height_m == MOUNT.height_m
     unknown = Prediction(prediction.depth_m, prediction.label_id * 0 + 8, None, CAMERA)
     assert ground_of(unknown, GROUND) is None
-    assert by_height(unknown, GROUND, 0.2) is None
     assert marked(unknown)[140:].all()  # by label alone
 
 
@@ -91,7 +92,8 @@ def test_sky_below_the_horizon_clears_nothing():
     prediction = scene('car', 'car')
     prediction.depth_m[PATCH] = np.inf
     prediction.label_id[PATCH] = SKY
-    cleared = clearing_points(prediction, 40.0, class_mask([]), ground=GROUND)['z']
+    plane = ground_of(prediction, GROUND)
+    cleared = clearing_points(prediction, 40.0, class_mask([]), plane=plane)['z']
     assert np.isnan(cleared[PATCH]).all()
     assert (cleared[:40] == 40).all()  # above the horizon
     plain = clearing_points(prediction, 40.0, class_mask([]))['z']
