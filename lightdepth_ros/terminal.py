@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Callable
 
-STOPPED, PIPE_CLOSED, CANNOT_PRINT = 130, 141, 74
-"""Exit codes: as of a shell for SIGINT and SIGPIPE, and EX_IOERR of sysexits.h."""
+STOPPED, PIPE_CLOSED, CANNOT_PRINT, CANNOT_IMPORT = 130, 141, 74, 1
+"""Exit codes: as of a shell for SIGINT and SIGPIPE, EX_IOERR of sysexits.h, and a common error."""
+NUMPY_MISFITS = ('multiarray failed to import', '_ARRAY_API', 'NumPy 1.x cannot be run')
+"""What libraries say that were built for NumPy 1 and find NumPy 2, or the other way round."""
 
 
 def run(command: Callable[[], int], name: str = '') -> int:
@@ -19,6 +21,12 @@ def run(command: Callable[[], int], name: str = '') -> int:
     try:
         code = command()
         sys.stdout.flush()  # what is left in the buffer would fail later, as the interpreter ends
+    except ImportError as error:
+        sentence = explain_import(error)
+        if not sentence:
+            raise
+        print(f'{start}{sentence}', file=sys.stderr)
+        return CANNOT_IMPORT
     except KeyboardInterrupt:
         print(f'{start}stopped; what was written so far is whole', file=sys.stderr)
         return STOPPED
@@ -32,6 +40,17 @@ def run(command: Callable[[], int], name: str = '') -> int:
         print(f'{start}the output cannot be written: {error.strerror}', file=sys.stderr)
         return CANNOT_PRINT
     return code
+
+
+def explain_import(error: ImportError | AttributeError) -> str:
+    """Return what to do where a library does not fit the NumPy it finds; '' for other errors."""
+    if not any(words in str(error) for words in NUMPY_MISFITS):
+        return ''
+    return (
+        f"OpenCV does not fit the NumPy that is installed here ({error}). Ubuntu's python3-opencv "
+        "is made for NumPy 1: pip install 'numpy<2'. With NumPy 2, take a newer OpenCV: "
+        'pip install opencv-python-headless'
+    )
 
 
 def _drop_output() -> None:

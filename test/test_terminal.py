@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -49,6 +50,20 @@ def test_a_full_disk_behind_the_output_is_one_sentence(name):
     assert said.startswith('lightdepth')
     assert said.count('\n') == 1
     assert 'the output cannot be written: No space left on device' in said
+
+
+@pytest.mark.parametrize(
+    'command', [('-m', 'lightdepth_ros.cli', 'engine', 'list'), ('scripts/depth_node',)]
+)
+def test_an_opencv_that_does_not_fit_numpy_is_one_sentence_with_the_remedy(tmp_path, command):
+    (tmp_path / 'cv2.py').write_text('raise ImportError("numpy.core.multiarray failed to import")')
+    env = os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "pip install 'numpy<2'" in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_ctrl_c_is_one_sentence():
