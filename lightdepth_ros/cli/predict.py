@@ -21,6 +21,7 @@ from rich.table import Table
 from lightdepth_ros import draw, files
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.cli.camera import add_camera_flags, view_chooser
+from lightdepth_ros.cli.rerun_file import RerunFile
 from lightdepth_ros.cli.settings import add_setting_flags, config_from
 from lightdepth_ros.config import ANCHORS, NodeConfig
 from lightdepth_ros.errors import (
@@ -110,6 +111,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
         metavar='DIR',
         help='Output folder; it is made if it does not exist. Default: %(default)s.',
     )
+    result.add_argument(
+        '--rerun',
+        type=Path,
+        metavar='FILE.rrd',
+        help='Also write a recording for the Rerun viewer; needs the package rerun-sdk.',
+    )
     add_camera_flags(result)
     add_setting_flags(result.add_argument_group('settings'), SETTINGS, DEFAULTS)
     return result
@@ -125,8 +132,10 @@ class Source:
 
 @dataclass
 class Tally:
-    """What has happened so far; `ms` holds one row of timings for each frame written."""
+    """What has happened so far; `ms` holds one row of timings for each frame written. `rerun`:
+    the recording that is written beside the files, if any."""
 
+    rerun: RerunFile | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
     ms: list[dict[str, float]] = field(default_factory=list)
 
@@ -141,10 +150,12 @@ def run(args: argparse.Namespace) -> int:
     bend_of(config)  # refused before a model is loaded
     perception = load_perception(config, console.print)
     _announce(console, perception, view_of, config)
-    tally = Tally()
+    tally = Tally(RerunFile(args.rerun) if args.rerun else None)
     try:
         _predict_all(console, source, perception, view_of, args, tally, bend_of(config))
     finally:
+        if tally.rerun is not None:
+            tally.rerun.close()
         _summarise(console, tally, args.out)
         perception.close()
     return 1 if tally.skipped else 0
@@ -225,7 +236,7 @@ def _predict_all(
         try:
             for name, item in source.frames:
                 try:
-                    tally.ms.append(_predict_one(name, item, perception, view_of, args, bend))
+                    _predict_one(name, item, perception, view_of, args, bend, tally)
                 except (BadImageError, BadCameraError, EngineError) as error:
                     tally.skipped.append((name, str(error)))
                 progress.advance(task)
@@ -242,7 +253,8 @@ def _predict_one(
     view_of: ViewOf | None,
     args: argparse.Namespace,
     bend: Bend | None,
-) -> dict[str, float]:
+    tally: Tally,
+) -> None:
     started = perf_counter()
     rgb = files.read_rgb(item) if isinstance(item, Path) else item
     view = None if view_of is None else view_of((rgb.shape[0], rgb.shape[1]))
@@ -252,8 +264,10 @@ def _predict_one(
         large, shown = perception.at_camera_size(frame.prediction, rgb, view, frame.rgb)
         frame = dataclasses.replace(frame, prediction=large, rgb=shown)
     files.write_files(contents(frame, shown, args.out / name, args.point_filter))
+    if tally.rerun is not None:
+        tally.rerun.add(name, frame, args.point_filter)
     total = (perf_counter() - started) * 1e3
-    return {**frame.timings_ms, 'all, with reading, drawing and writing': total}
+    tally.ms.append({**frame.timings_ms, 'all, with reading, drawing and writing': total})
 
 
 def enlarged(

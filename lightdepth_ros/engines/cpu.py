@@ -17,8 +17,8 @@ CAP = 'ONEDNN_MAX_CPU_ISA'
 DOT_PRODUCT = {
     'avx512_vnni': 'AVX-512 VNNI',
     'avx_vnni': 'AVX-VNNI',
-    'i8mm': 'Arm i8mm',
-    'asimddp': 'Arm dot product',
+    'i8mm': 'Armv8.6',
+    'asimddp': 'Armv8.2',
 }
 """Flag of the kernel -> name. Each multiplies four pairs of bytes and adds them in 32 bits. A CPU
 with none of them adds two products in 16 bits: slowly, and wrongly beyond 32767."""

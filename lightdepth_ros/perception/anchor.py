@@ -23,6 +23,7 @@ from lightdepth_ros.perception.anchor_field import (
     gather,
     heavy_tailed,
     low_order,
+    middle,
     product,
 )
 
@@ -127,10 +128,11 @@ def anchor(
     field = fit_field(cells, heavy_tailed(prior, factor_log), 2)
     axes = _axes(camera, log, known)
     reader = Reader(log, axes[2])
-    correction = reader.read(_limited(field.on_grid(*axes), axes[2], factor_log))
+    table, support = field.on_grid(*axes)
+    correction = reader.read(_limited(table, axes[2], factor_log))
     report = _report(used, believed, correction, known, sent)
     if confidence is not None:
-        confidence = _surer(confidence, known, reader.read(field.support(*axes)))
+        confidence = _surer(confidence, known, reader.read(support))
     return Anchored(depth_m * np.exp(correction), confidence, report)
 
 
@@ -173,10 +175,10 @@ def _trust(used: _Used, prior: Prior) -> tuple[np.ndarray, float, float]:
     basis, misfit = low_order(used.place[::every]), used.misfit[::every]
     precision = np.diag(1 / replace(prior, factor=1.0).low ** 2)
     information = min(len(misfit), CELLS) / len(misfit)
-    found = np.array([np.median(misfit), 0, 0, 0], np.float32)
+    found = np.array([middle(misfit), 0, 0, 0], np.float32)
     for _ in range(ROUNDS):
         left = misfit - basis @ found
-        sigma = max(LEAST_SIGMA, float(np.median(np.abs(left))) / 0.6745)
+        sigma = max(LEAST_SIGMA, middle(np.abs(left)) / 0.6745)
         weighted = basis * (_tukey(left, sigma) * np.float32(information / sigma**2))[:, None]
         found = np.linalg.solve(weighted.T @ basis + precision, weighted.T @ misfit)
     left = used.misfit - low_order(used.place) @ found.astype(np.float32)
@@ -285,10 +287,10 @@ def _report(
     return AnchorReport(
         points=count,
         rejected=sent - count,
-        factor=math.exp(float(np.median(moved))),
-        moved=float(np.median(sample)) if sample.size else float('nan'),
-        before=float(np.median(np.abs(misfit))),
-        after=float(np.median(np.abs(misfit - moved))),
+        factor=math.exp(middle(moved)),
+        moved=middle(sample) if sample.size else float('nan'),
+        before=middle(np.abs(misfit)),
+        after=middle(np.abs(misfit - moved)),
     )
 
 

@@ -119,37 +119,48 @@ class Field:
     low: np.ndarray
     weight: np.ndarray
 
-    def on_grid(self, x: np.ndarray, y: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """Return the correction of ln depth on a grid, (len(y), len(x), len(g)) float32."""
+    def on_grid(
+        self, x: np.ndarray, y: np.ndarray, g: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return correction of ln depth and support on a grid, (len(y), len(x), len(g)) float32.
+
+        Support says how much points near a node tell of it: a crowded cell counts 1 at its place.
+        """
         low = self.low
         c = low[0] + low[1] * x[None, :, None] + low[2] * y[:, None, None]
         total: np.ndarray = c + low[3] * (g - np.float32(MIDDLE_LOG))
-        for sigma, lengths in zip(self.prior.sigmas, self.prior.lengths, strict=True):
-            total += sum_on_grid(self.place, self.alpha * sigma**2, lengths, (x, y, g))
-        return total
-
-    def support(self, x: np.ndarray, y: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """Return how much points near a node say of it, (len(y), len(x), len(g)) float32: a
-        crowded cell counts 1 at its own place."""
         share = self.weight / (self.weight + np.float32((POINT_SIGMA / CELL_SIGMA) ** 2))
-        return sum_on_grid(self.place, share, self.prior.lengths[-1], (x, y, g))
+        support = total
+        for sigma, lengths in zip(self.prior.sigmas, self.prior.lengths, strict=True):
+            weights = np.stack([self.alpha * np.float32(sigma**2), share])
+            local, support = sum_on_grid(self.place, weights, lengths, (x, y, g))
+            total = total + local
+        return total, support
 
 
 def sum_on_grid(
     place: np.ndarray,
-    weight: np.ndarray,
+    weights: np.ndarray,
     lengths: tuple[float, float, float],
     axes: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Return the weighted sum of exp(-|distance| / length) from `place`, (y, x, g) float32."""
+    """Return the sums of (k, m) weights times exp(-|distance| / length) from (m, 3) `place`:
+    (k, y, x, g) float32."""
     kx, ky, kg = (
         np.exp(np.abs(axis[:, None] - place[:, k]) * np.float32(-1 / lengths[k]))
         for k, axis in enumerate(axes)
     )
     rays = (ky[:, None] * kx).reshape(-1, len(place))
-    flat = product(rays, (kg * weight.astype(np.float32)).T)
-    summed: np.ndarray = flat.reshape(len(ky), len(kx), len(kg))
+    layers = (weights[:, None].astype(np.float32) * kg).reshape(-1, len(place))
+    flat = product(rays, np.ascontiguousarray(layers.T)).reshape(len(ky), len(kx), -1, len(kg))
+    summed: np.ndarray = np.ascontiguousarray(flat.transpose(2, 0, 1, 3))
     return summed
+
+
+def middle(values: np.ndarray) -> float:
+    """Return the upper median of (n,) values: a fifth of np.median's time for few of them."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])
 
 
 def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -175,7 +186,7 @@ def fit_field(cells: Cells, prior: Prior, rounds: int) -> Field:
         noisy[diagonal, diagonal] += variance / trust
         alpha = solve(noisy, cells.misfit)
         left = np.abs(alpha * variance / trust)  # what the fit leaves of each misfit
-        scale = max(TOLERANCE, float(np.median(left)) / 0.6745)
+        scale = max(TOLERANCE, middle(left) / 0.6745)
         if k + 1 == rounds or left.max() < scale:
             break
         trust = np.maximum(1 / (1 + (left / scale) ** 2) ** 2, 1e-3).astype(np.float32)

@@ -11,6 +11,8 @@ from lightdepth_ros.cli.settings import add_setting_flags, config_from
 from lightdepth_ros.config import NodeConfig, settings
 from lightdepth_ros.errors import DataError
 
+pytest.importorskip('rich', reason='the command line needs rich: see requirements/runtime.txt')
+
 NAMES = [setting.name for setting in settings() if not isinstance(setting.default, bool)]
 
 

@@ -321,3 +321,11 @@ def test_what_a_picture_cannot_be_anchored_to_is_refused(predict, tmp_path, caps
     assert code == 1
     assert not written
     assert '--anchor ground with --camera-height-m' in capsys.readouterr().err
+
+
+def test_depth_at_the_size_of_the_picture(predict, tmp_path):
+    picture = save(tmp_path / 'a.png', hw=(360, 500))
+    code, written = predict(picture, '--fx', '300', '--publish-size', 'camera')
+    assert code == 0
+    assert files.read_depth_png(written['a_depth.png']).shape == (360, 500)
+    assert cv2.imread(str(written['a_label.png']), cv2.IMREAD_UNCHANGED).shape == (360, 500)

@@ -36,7 +36,7 @@ def machine(tmp_path, monkeypatch):
         (ZEN4, 'avx512_core', ''),
         (ZEN4, 'AVX2', ''),
         (ZEN3, '', ''),
-        (PI5, '', 'Arm dot product'),
+        (PI5, '', 'Armv8.2'),
         (PI4, '', ''),
         ('flags : avx2 avx_vnni\n', '', 'AVX-VNNI'),
         ('', '', ''),

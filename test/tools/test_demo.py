@@ -236,6 +236,9 @@ def test_demo_plays_pictures_through_the_installed_node(installed_node, tmp_path
     counts = messages_in(out / 'recording')
     assert counts['/semantic/label_info'] == 1  # latched: sent once, before the recording began
     assert {counts[t] for t in ('/image', '/camera_info', '/depth/image', '/points')} == {4}
+    layout = (ROOT / 'config' / 'foxglove_layout.json').read_text(encoding='utf-8')
+    shown = set(re.findall(r'"(/[a-z_/]+)"', layout))
+    assert shown - {'/diagnostics'} <= set(counts)  # once a second: may be too late for 4 frames
     table = (out / 'table.md').read_text(encoding='utf-8')
     assert re.search(r'\| one at a time, \d+ topics \| 4 \| 4 \| 0 \|', table)
     assert (out / 'mine.txt').is_file()
