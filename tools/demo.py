@@ -8,6 +8,8 @@ by design, and the table says how many. The first pass subscribes to everything 
 second to what a robot may want at once. Latency is from publishing an image until the last of its
 outputs has come, over DDS, in the other process.
 
+The pictures, the cloud and the numbers can be looked at in index.html, one file for any browser.
+
     make demo                             # the built-in synthetic drive
     make demo IMAGES=folder FOV=70        # your own pictures (or VIDEO=file)
 """
@@ -18,7 +20,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -36,11 +38,13 @@ from tools.demo_drive import Drive, open_drive
 from tools.demo_flags import REAL_TIME_S, arguments
 from tools.demo_link import FRAME_ID, INPUTS, TOPIC_TYPES, TYPICAL, Link, ignore
 from tools.demo_node import DemoError, NodeProcess
+from tools.demo_page import Table as PageTable
+from tools.demo_page import page
 from tools.demo_recording import Recording, messages_in
 from tools.demo_report import COLUMNS, Pass, markdown, missing_messages
 from tools.ros_env import claim_domain_id, ros_environment, share_folder
 
-MADE = ('frames', 'recording', 'table.md', 'node.log')
+MADE = ('frames', 'recording', 'index.html', 'table.md', 'node.log')
 """What the demo makes in its output folder. Earlier ones are removed first, and nothing else."""
 
 
@@ -64,7 +68,10 @@ def main() -> int:
     if problems:
         console.print(f"The demo failed. The node's own words are in {args.out}/node.log")
         return 1
-    console.print(f'All outputs came and fit together. Look into {args.out}/frames/')
+    console.print(
+        f'All outputs came and fit together. Open {args.out}/index.html in a browser; '
+        f'every picture is in {args.out}/frames/'
+    )
     return 0
 
 
@@ -97,7 +104,11 @@ def play(
     if code:
         played.wrong.append(f'depth_node ended with code {code} on SIGINT; it must be 0')
     played.wrong += recorded_wrongly(recording, played.sent)
-    report(console, args.out, [paced, fast], played, topics, recording)
+    tables = what_came([paced, fast], topics, recording)
+    report(console, args.out, tables, played.truth.sentence())
+    lines = [f'Drive: {drive.title}. {drive.note}'.rstrip(), *node.facts]
+    text = page(played.album, 'lightdepth_ros: make demo', lines, tables, played.truth.sentence())
+    write_files({args.out / 'index.html': text.encode()})
     return played.wrong
 
 
@@ -110,27 +121,24 @@ def recorded_wrongly(recording: Recording, frames: int) -> list[str]:
     return wrong
 
 
-def report(
-    console: Console,
-    out: Path,
-    passes: list[Pass],
-    played: demo_passes.Played,
-    topics: Mapping[str, str],
-    recording: Recording,
-) -> None:
-    """Print the two tables and write them to table.md."""
-    passed = [row.row() for row in passes]
+def what_came(
+    passes: Sequence[Pass], topics: Mapping[str, str], recording: Recording
+) -> tuple[PageTable, PageTable]:
+    """Return the tables of the passes and of the topics."""
     heard = [
         [topic, kind, str(recording.written[topic]) if recording.can_write(kind) else 'not kept']
         for topic, kind in sorted(topics.items())
     ]
-    tables = ((COLUMNS, passed), (('topic', 'type', 'recorded'), heard))
+    return (COLUMNS, [row.row() for row in passes]), (('topic', 'type', 'recorded'), heard)
+
+
+def report(console: Console, out: Path, tables: Sequence[PageTable], truth: str) -> None:
+    """Print the tables and write them to table.md."""
     for columns, rows in tables:
         shown = Table(*columns)
         for row in rows:
             shown.add_row(*row)
         console.print(shown)
-    truth = played.truth.sentence()
     if truth:
         console.print(truth)
     text = '\n'.join([*(markdown(*table) for table in tables), truth, ''])

@@ -67,6 +67,13 @@ class NodeProcess:
             raise DemoError(f'{STOP_TIMEOUT_S:g} s after SIGINT depth_node still runs') from error
 
     @property
+    def facts(self) -> list[str]:
+        """Its own words on the model and the engine that serve, without time and logger."""
+        lines = self.log.read_text(encoding='utf-8', errors='replace').splitlines()
+        texts = [line.rpartition(']: ')[2] for line in lines if line.startswith('[INFO]')]
+        return [text for text in texts if text.startswith('ready: ') or ' serves' in text]
+
+    @property
     def tail(self) -> str:
         """The last lines of its output."""
         lines = self.log.read_text(encoding='utf-8', errors='replace').splitlines()

@@ -15,6 +15,7 @@ from lightdepth_ros.files import png, write_files
 from tools.demo_drive import DriveFrame
 from tools.demo_link import FRAME_ID, Link, decode
 from tools.demo_node import DemoError, NodeProcess
+from tools.demo_page import Album, Numbers
 from tools.demo_pictures import side_by_side
 from tools.demo_report import Pass, Truth, wrong_with
 
@@ -33,6 +34,7 @@ class Played:
     wrong: list[str] = field(default_factory=list)
     truth: Truth = field(default_factory=Truth)
     kept: list[DriveFrame] = field(default_factory=list)
+    album: Album = field(default_factory=Album)
     sent: int = 0
 
 
@@ -111,5 +113,8 @@ def _keep(link: Link, stamp: int, frame: DriveFrame, path: Path, played: Played)
     played.wrong += wrong_with(answer, frame.name)
     if answer.frame_id != FRAME_ID:
         played.wrong.append(f'{frame.name}: frame_id is {answer.frame_id!r}, not {FRAME_ID!r}')
-    played.truth.add(frame, answer)
+    compared = played.truth.add(frame, answer)
+    index = played.sent - 1
+    numbers = Numbers(index, frame.name, link.latency_ms[stamp], *compared)
+    played.album.add(frame, answer, numbers)
     write_files({path: png(side_by_side(frame, answer))})

@@ -78,18 +78,26 @@ class Truth:
     abs_rel: list[float] = field(default_factory=list)
     right_labels: list[float] = field(default_factory=list)
 
-    def add(self, frame: DriveFrame, answer: Answer) -> None:
-        """Compare one frame; frames without truth are left out."""
+    def add(self, frame: DriveFrame, answer: Answer) -> tuple[float | None, float | None]:
+        """Compare one frame; frames without truth are left out.
+
+        Returns abs_rel and the share of right labels; None where there is nothing to compare.
+        """
         if frame.depth_m is None or frame.label_id is None:
-            return
+            return None, None
         true_m = covered(frame.depth_m, answer.depth_m.shape)
         true_id = covered(frame.label_id, answer.depth_m.shape)
         both = (true_m > 0) & (true_m <= TRUTH_RANGE_M) & np.isfinite(answer.depth_m)
+        abs_rel = right = None
         if both.any():
             error = np.abs(answer.depth_m[both] - true_m[both]) / true_m[both]
-            self.abs_rel.append(float(error.mean()))
+            abs_rel = float(error.mean())
+            self.abs_rel.append(abs_rel)
         known = true_id != UNLABELLED
-        self.right_labels.append(float((answer.label_id == true_id)[known].mean()))
+        if known.any():
+            right = float((answer.label_id == true_id)[known].mean())
+            self.right_labels.append(right)
+        return abs_rel, right
 
     def sentence(self) -> str:
         """Return the comparison in words; empty without truth."""

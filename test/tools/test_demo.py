@@ -239,6 +239,9 @@ def test_demo_plays_pictures_through_the_installed_node(installed_node, tmp_path
     layout = (ROOT / 'config' / 'foxglove_layout.json').read_text(encoding='utf-8')
     shown = set(re.findall(r'"(/[a-z_/]+)"', layout))
     assert shown - {'/diagnostics'} <= set(counts)  # once a second: may be too late for 4 frames
+    page = (out / 'index.html').read_text(encoding='utf-8')
+    assert '<p>ready: model ' in page
+    assert page.count('"abs_rel":null') == 4  # no truth is known of one's own pictures
     table = (out / 'table.md').read_text(encoding='utf-8')
     assert re.search(r'\| one at a time, \d+ topics \| 4 \| 4 \| 0 \|', table)
     assert (out / 'mine.txt').is_file()
