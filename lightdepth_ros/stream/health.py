@@ -168,7 +168,8 @@ def texts(health: Health) -> dict[str, str]:
             prefix = PREFIXES[key]
             texts |= {f'{prefix}{name}': str(count) for name, count in value.items()}
         elif value is not None and key != 'name':
-            texts[key] = f'{value:.1f}' if isinstance(value, float) else str(value)
+            digits = 3 if key.startswith('anchor_') else 1  # misfits of a few hundredths count
+            texts[key] = f'{value:.{digits}f}' if isinstance(value, float) else str(value)
     if health.last_error:
         texts['last error'] = health.last_error
     return texts

@@ -166,7 +166,9 @@ class Stream:
         header = waiting.msg.header
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
         mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
-        bend = self.anchors.bend_for(pipeline.config, header.frame_id, stamp_ns)
+        bend = self.anchors.bend_for(
+            pipeline.config, header.frame_id, stamp_ns, calibrated=view is not None
+        )
         at_camera_size = pipeline.config.publish_size == 'camera'
         needs = needed(wanted) | {'rgb'} if at_camera_size else needed(wanted)
         frame = pipeline.perception.predict(rgb, view, needs, mount, bend)

@@ -15,6 +15,7 @@ from lightdepth_ros.stream.health import (
     WARN,
     Health,
     numbers,
+    texts,
     verdict,
     waits_for_manager,
 )
@@ -161,3 +162,9 @@ def test_numbers_are_exact_and_fit_json():
 def test_what_was_not_measured_is_null():
     nothing = health(counters=FrameCounters().snapshot(0.0))
     assert numbers(nothing)['latency_p99_ms'] is None
+
+
+def test_misfits_of_anchors_are_shown_finely_enough_to_compare():
+    shown = texts(health(anchor={'anchor_misfit_before': 0.1234, 'anchor_misfit_after': 0.0567}))
+    assert (shown['anchor_misfit_before'], shown['anchor_misfit_after']) == ('0.123', '0.057')
+    assert shown['rate_out_hz'] == '2.0'
