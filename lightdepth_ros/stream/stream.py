@@ -173,7 +173,8 @@ class Stream:
         needs = needed(wanted) | {'rgb'} if at_camera_size else needed(wanted)
         frame = pipeline.perception.predict(rgb, view, needs, mount, bend)
         self._tell_strange_lens(frame.prediction, pipeline)
-        self._publish_scale()
+        if 'depth' in needs:
+            self._publish_scale()
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
         shown = frame.rgb
         if at_camera_size and shown is not None:

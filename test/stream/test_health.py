@@ -53,6 +53,12 @@ SITUATIONS = {
     'transforms do not tell the mount': (
         {'no_mount': 'mount is tf, but', 'mount': 'not known'}, WARN, 'mount is tf', '',
     ),
+    'the last frame had no anchor, and now nobody subscribes': (
+        {'no_anchor': 'no anchor from scan', 'subscribers': {'points': 0}}, OK, 'idle', '',
+    ),
+    'a sensor gives no anchor': (
+        {'no_anchor': 'no anchor from scan'}, WARN, 'no anchor from scan', '',
+    ),
     'nobody subscribes': ({'subscribers': {'points': 0}}, OK, 'idle: nobody subscribes', ''),
     'the engine is slower than the camera': (
         {'news': {'replaced_by_newer': 5, 'nobody_listens': 2}}, OK, 'frames/s', '',
