@@ -167,6 +167,18 @@ def test_motion_between_scan_and_image_is_undone():
     np.testing.assert_allclose(moving.bend(), still.bend(), rtol=0.01)
 
 
+def test_late_odometry_stops_only_what_needs_it():
+    tree = robot()
+    for k in range(5):  # 0.6 s behind the image
+        tree.add('odom', 'base', (0.1 * k, 0, 0), (0, 0, 0, 1), NOW_NS - 10**9 + k * 10**8)
+    together, apart = Robot(tree, anchor='scan'), Robot(tree, anchor='scan')
+    together.anchors.inputs.add('scan', wall_scan(6, stamp_ns=NOW_NS - 5_000_000))
+    apart.anchors.inputs.add('scan', wall_scan(6, stamp_ns=NOW_NS - 150_000_000))
+    assert np.median(together.bend()[80:83]) == pytest.approx(6, rel=0.04)
+    assert apart.bend() is DEPTH
+    assert 'after the newest' in apart.facts['anchor_why_not']
+
+
 def test_the_nearest_message_in_time_is_taken():
     subject = Robot(anchor='scan')
     for lag_ms, ahead_m in ((150, 9.0), (20, 6.0), (-90, 3.0)):
