@@ -190,7 +190,7 @@ def test_every_requirement_is_pinned_to_one_version(name: str):
 
 
 NOT_PINNED = {
-    *('tensorrt', 'nncf', 'ai_edge_litert'),  # need an NVIDIA GPU, or are a user's choice
+    *('tensorrt', 'nncf', 'ai_edge_litert', 'rerun'),  # a GPU's, or a user's choice
     *('tensorrt_rtx', 'cuda'),  # an optional backend; pinned where it is tested
     *('launch', 'launch_ros', 'vision_msgs', 'bondpy', 'cv_bridge'),  # not to be had as wheels
     'tf2_msgs',  # likewise

@@ -43,7 +43,7 @@ BOUNDS = {
     'fp32': Bound(typical=0.0005, depth=0.001, worst=0.01, label=0.995, confidence=2.0),
     'fp16': Bound(typical=0.002, depth=0.005, worst=0.05, label=0.99, confidence=3.0),
     'bf16': Bound(typical=0.015, depth=0.1, worst=0.3, label=0.95, confidence=12.0),
-    'int8': Bound(typical=0.015, depth=0.1, worst=0.3, label=0.95, confidence=12.0),
+    'int8': Bound(typical=0.02, depth=0.12, worst=0.3, label=0.95, confidence=12.0),
     'int8+bf16': INT8_IN_HALF,
     'int8+fp16': INT8_IN_HALF,
 }
@@ -52,9 +52,11 @@ same with bf16 where it is not quantised.
 
 A mantissa of 24, 11 or 8 bits rounds each sum by 6e-8, 5e-4 or 4e-3; layers and the exp of the
 depth head add that up, mostly averaging it out. The golden image is no photograph, and differs
-three times as much as one does. The shipped students differ by less than half of these bounds
-(test_golden.py, but for fp16). Faults are outside: the image one pixel aside
-gives 0.039 typical and 0.29 depth, 5 % less depth 0.05, blue for red 0.56."""
+three times as much as one does. Two runtimes round 8-bit sums differently: the shipped int8 files
+differ by 0.8 to 0.9 % for half of the pixels and by up to 5.5 % for 99 % of them. The shipped
+students differ by less than half of these bounds (test_golden.py, but for fp16). Faults are
+outside: the image one pixel aside gives 0.039 typical and 0.29 depth, 5 % less depth 0.05, blue
+for red 0.56."""
 
 
 @dataclass(frozen=True)

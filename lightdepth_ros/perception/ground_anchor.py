@@ -142,7 +142,8 @@ class GroundFilter:
         self._stamp_s = stamp_s
         before = self._mount
         self._mount = mount
-        if before is None or not 0 <= gap_s <= GAP_S or before.height_m != mount.height_m:
+        raised = 0.0 if before is None else abs(math.log(mount.height_m / before.height_m))
+        if before is None or not 0 <= gap_s <= GAP_S or raised > NOISE[0]:
             self._away, self._variance, self._alike = np.zeros(3), START**2, 1.0
             return
         self._away[1:] *= math.exp(-gap_s / SWAY_S)

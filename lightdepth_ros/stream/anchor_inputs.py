@@ -11,7 +11,7 @@ import numpy as np
 
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import RANGE_SENSORS
-from lightdepth_ros.errors import BadCameraError, DataError, NoTransformError
+from lightdepth_ros.errors import BadCameraError, DataError, NoTransformError, TransformTimeError
 from lightdepth_ros.perception.anchoring import Heard
 from lightdepth_ros.perception.calibration import view_of
 from lightdepth_ros.perception.ranges import MOST_READ, depth_xyz, project
@@ -22,6 +22,8 @@ KEPT = 12
 """Messages remembered of each sensor."""
 SLACK_NS = 200_000_000
 """How far a stamp may lie outside of what moving frames told."""
+AT_ONCE_NS = SLACK_NS // 10
+"""Between stamps so near hardly anything moves."""
 
 
 class AnchorInputs:
@@ -113,13 +115,16 @@ class AnchorInputs:
     def _pose(self, frame: str, header: Any, stamp_ns: int, odom_frame: str) -> np.ndarray:
         """Return T_camera_sensor, (4, 4): camera at `stamp_ns`, sensor at its own stamp."""
         there = header.frame_id
-        if there == frame and abs(_stamp_ns(header) - stamp_ns) < SLACK_NS // 10:
-            return np.eye(4)
         tf, then_ns = self._transforms, _stamp_ns(header)
+        at_once = abs(then_ns - stamp_ns) < AT_ONCE_NS
+        if there == frame and at_once:
+            return np.eye(4)
         try:
             t_odom_camera = tf.lookup(odom_frame, frame, stamp_ns, SLACK_NS)
             t_odom_sensor = tf.lookup(odom_frame, there, then_ns, SLACK_NS)
-        except NoTransformError:
+        except (NoTransformError, TransformTimeError) as error:
+            if isinstance(error, TransformTimeError) and not at_once:
+                raise
             return tf.lookup(frame, there, stamp_ns, SLACK_NS)
         pose: np.ndarray = np.linalg.inv(t_odom_camera) @ t_odom_sensor
         return pose

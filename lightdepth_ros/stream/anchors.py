@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
 from typing import Any
@@ -39,14 +40,26 @@ class Anchors:
         self._missed: Counter[str] = Counter()
         self._frames: Counter[str] = Counter()
 
-    def bend_for(self, config: NodeConfig, frame: str, stamp_ns: int) -> Bend | None:
-        """Return what bends the depth of an image of the optical frame `frame`; None = nothing."""
+    def bend_for(
+        self, config: NodeConfig, frame: str, stamp_ns: int, calibrated: bool = True
+    ) -> Bend | None:
+        """Return what bends the depth of an image of the optical frame `frame`; None = nothing.
+
+        calibrated: whether the image has a calibration; without one no point has a pixel.
+        """
         if config.anchors != self._sources:
             for source in set(self._sources) & set(RANGE_SENSORS) - set(config.anchors):
                 self.inputs.forget(source)
             self._sources, self._anchoring, self.problem = config.anchors, Anchoring(), ''
             self._missed_since_s.clear()
         if not self._sources:
+            return None
+        if not calibrated:
+            self._anchoring = Anchoring()  # the last frame's factor holds no longer
+            self.problem = (
+                f'no anchor: {self._topic} has no calibration. Publish a camera_info with K, or '
+                'set horizontal_fov_deg.'
+            )
             return None
 
         def bend(
@@ -110,18 +123,22 @@ class Anchors:
         told = self._anchoring.told
         assert told is not None
         self._frames['anchored' if told.sources else 'held' if told.held else 'not anchored'] += 1
-        self._missed.update(list(told.why_not))
+        missed = dict(told.why_not)
+        if told.report.why_not:  # also those whose points came, and were refused
+            missed |= {s: told.report.why_not for s in self._sources if s not in missed}
+        self._missed.update(list(missed))
         now_s = time.perf_counter()
-        for source in [s for s in self._missed_since_s if s not in told.why_not]:
+        for source in [s for s in self._missed_since_s if s not in missed]:
             del self._missed_since_s[source]
         late = []
-        for source, why in told.why_not.items():
+        for source, why in missed.items():
             since_s = self._missed_since_s.setdefault(source, now_s)
             if now_s - since_s >= GRACE_S:
                 late.append(f'no anchor from {source}: {why}.')
         self.problem = ' '.join(late)
         for text in late:
-            self._voice.warn_once(f'{self._topic} {text[:48]}', f'{self._topic}: {text}')
+            key = re.sub(r'[\d.]+', '', text)  # ages and counts differ from frame to frame
+            self._voice.warn_once(f'{self._topic} {key}', f'{self._topic}: {text}')
 
 
 def why_not(told: AnchorTold) -> str:

@@ -97,7 +97,7 @@ def verdict(health: Health) -> tuple[int, str]:
     dropped = {reason: n for reason, n in health.news.items() if n and reason in LOUD}
     if dropped:
         return _of_drops(health, dropped)
-    impaired = health.loss or health.no_cloud or health.no_mount or health.no_anchor
+    impaired = _impaired(health)
     if impaired:
         return WARN, impaired
     if health.mismatches:
@@ -107,6 +107,14 @@ def verdict(health: Health) -> tuple[int, str]:
     if not any(health.subscribers.values()):
         return OK, 'idle: nobody subscribes to an output'
     return OK, f'{health.counters.rate_out_hz:.1f} frames/s'
+
+
+def _impaired(health: Health) -> str:
+    """Return what makes results worse; empty if nothing does. While nobody subscribes, what is
+    known of mount and anchors is of a frame long ago."""
+    listened = any(health.subscribers.values())
+    of_frames = health.no_cloud or health.no_mount or health.no_anchor
+    return health.loss or (of_frames if listened else '')
 
 
 def _of_drops(health: Health, dropped: Mapping[str, int]) -> tuple[int, str]:
@@ -168,7 +176,8 @@ def texts(health: Health) -> dict[str, str]:
             prefix = PREFIXES[key]
             texts |= {f'{prefix}{name}': str(count) for name, count in value.items()}
         elif value is not None and key != 'name':
-            texts[key] = f'{value:.1f}' if isinstance(value, float) else str(value)
+            digits = 3 if key.startswith('anchor_') else 1  # misfits of a few hundredths count
+            texts[key] = f'{value:.{digits}f}' if isinstance(value, float) else str(value)
     if health.last_error:
         texts['last error'] = health.last_error
     return texts

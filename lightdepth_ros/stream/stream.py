@@ -166,12 +166,15 @@ class Stream:
         header = waiting.msg.header
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
         mount = self.mounting.mount(pipeline.config, header.frame_id, stamp_ns)
-        bend = self.anchors.bend_for(pipeline.config, header.frame_id, stamp_ns)
+        bend = self.anchors.bend_for(
+            pipeline.config, header.frame_id, stamp_ns, calibrated=view is not None
+        )
         at_camera_size = pipeline.config.publish_size == 'camera'
         needs = needed(wanted) | {'rgb'} if at_camera_size else needed(wanted)
         frame = pipeline.perception.predict(rgb, view, needs, mount, bend)
         self._tell_strange_lens(frame.prediction, pipeline)
-        self._publish_scale()
+        if 'depth' in needs:
+            self._publish_scale()
         prediction = self._steadied(frame.prediction, header.stamp, pipeline.config)
         shown = frame.rgb
         if at_camera_size and shown is not None:

@@ -19,7 +19,14 @@ from lightdepth_ros.engines import OUTPUTS, EngineRequest, load_engine
 from lightdepth_ros.engines import choose as choosing
 from lightdepth_ros.engines.checked import load_checked, load_sound
 from lightdepth_ros.engines.choose import choose, fastest
-from lightdepth_ros.engines.golden import BOUNDS, Bound, compare, golden_image, judge
+from lightdepth_ros.engines.golden import (
+    BOUNDS,
+    Bound,
+    compare,
+    golden_ground,
+    golden_image,
+    judge,
+)
 from lightdepth_ros.errors import EngineError
 
 
@@ -161,7 +168,8 @@ def test_shipped_students_are_well_within_the_bound_in_openvino(
         pytest.skip(str(error))
     bound = Bound(*(half(limit, field) for field, limit in BOUNDS[name]._asdict().items()))
     found, truth = (
-        e.run(golden_image((320, 480))) for e in (engine, load_engine(EngineRequest(path)))
+        e.run(golden_image((320, 480)), ground=golden_ground(e.contract, (320, 480)))
+        for e in (engine, load_engine(EngineRequest(path)))
     )
     verdict = judge(found, truth, bound, 'half the bound')
     assert verdict.passed, verdict.text
@@ -178,9 +186,11 @@ def test_faults_of_the_shipped_student_are_outside_the_widest_bounds(precision):
         load_engine(EngineRequest(shipped_contract('plain', 'L'))),
         golden_image((320, 480)),
     )
-    truth = engine.run(image)
+    ground = golden_ground(engine.contract, (320, 480))
+    truth = engine.run(image, ground=ground)
     nearer = {**truth, 'depth': truth['depth'] * np.float32(0.95)}
-    aside, swapped = (engine.run(i) for i in (np.roll(image, 1, 2), image[..., ::-1].copy()))
+    others = (np.roll(image, 1, 2), image[..., ::-1].copy())
+    aside, swapped = (engine.run(other, ground=ground) for other in others)
     for found in (nearer, aside, swapped):
         assert not judge(found, truth, BOUNDS[precision], precision).passed
 

@@ -9,7 +9,7 @@ import pytest
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.contract import EXIT_STRIDE, MODELS_DIR, load_contract, shipped_contract
 from lightdepth_ros.engines import EngineRequest, cpu, load_engine
-from lightdepth_ros.engines.golden import golden_image
+from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import ContractError
 from lightdepth_ros.perception.loading import contract_path, load_perception
 from lightdepth_ros.stream.model_set import ModelSet, exit_path
@@ -85,10 +85,12 @@ def test_int8_weights_keep_to_7_bits(name):
 @pytest.mark.parametrize('name', EXIT_STRIDE)
 def test_int8_answers_nearly_as_the_float_model(name):
     image = golden_image((192, 288))
-    with_float = load_engine(EngineRequest(shipped_contract('plain', name))).run(image)
-    with_int8 = load_engine(
-        EngineRequest(MODELS_DIR / 'int8' / f'lightdepth_plain_{name}.json')
-    ).run(image)
+    plain, answers = shipped_contract('plain', name), []
+    for path in (plain, MODELS_DIR / 'int8' / plain.name):
+        engine = load_engine(EngineRequest(path))
+        ground = golden_ground(engine.contract, (192, 288), known=True)
+        answers.append(engine.run(image, ground=ground))
+    with_float, with_int8 = answers
     depth = with_int8['depth'] / with_float['depth']
     assert np.median(np.abs(depth - 1)) < 0.03
     assert (with_int8['label'] == with_float['label']).mean() > 0.93

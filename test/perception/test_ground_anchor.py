@@ -113,6 +113,17 @@ def test_time_running_backwards_and_another_height_start_anew():
         assert state.factor == 1.0
 
 
+def test_a_height_that_transforms_round_anew_does_not_start_anew():
+    steady, rounded = GroundFilter(), GroundFilter()
+    rng = np.random.default_rng(0)
+    for k in range(40):
+        look = GroundLook(0.6, rng.normal(0, 1), 0, 900)
+        expected = steady.update(look, Mount(0.5), k * 0.1)
+        state = rounded.update(look, Mount(0.5 * (1 + k % 2 * 1e-15)), k * 0.1)
+        assert state.mount.pitch_deg == pytest.approx(expected.mount.pitch_deg, abs=1e-9)
+        assert state.factor == pytest.approx(expected.factor, abs=1e-9)
+
+
 def test_a_tilting_head_takes_the_filter_along():
     ground = GroundFilter()
     for k in range(30):

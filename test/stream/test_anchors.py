@@ -167,6 +167,18 @@ def test_motion_between_scan_and_image_is_undone():
     np.testing.assert_allclose(moving.bend(), still.bend(), rtol=0.01)
 
 
+def test_late_odometry_stops_only_what_needs_it():
+    tree = robot()
+    for k in range(5):  # 0.6 s behind the image
+        tree.add('odom', 'base', (0.1 * k, 0, 0), (0, 0, 0, 1), NOW_NS - 10**9 + k * 10**8)
+    together, apart = Robot(tree, anchor='scan'), Robot(tree, anchor='scan')
+    together.anchors.inputs.add('scan', wall_scan(6, stamp_ns=NOW_NS - 5_000_000))
+    apart.anchors.inputs.add('scan', wall_scan(6, stamp_ns=NOW_NS - 150_000_000))
+    assert np.median(together.bend()[80:83]) == pytest.approx(6, rel=0.04)
+    assert apart.bend() is DEPTH
+    assert 'after the newest' in apart.facts['anchor_why_not']
+
+
 def test_the_nearest_message_in_time_is_taken():
     subject = Robot(anchor='scan')
     for lag_ms, ahead_m in ((150, 9.0), (20, 6.0), (-90, 3.0)):
@@ -256,6 +268,44 @@ def test_what_is_missing_for_long_is_said_once(monkeypatch):
     assert subject.anchors.problem
     subject.anchors.inputs.add('scan', wall_scan(6, stamp_ns=NOW_NS + 40 * 10**8))
     subject.bend(NOW_NS + 40 * 10**8)
+    assert not subject.anchors.problem
+
+
+def test_a_message_that_grows_old_is_said_once_and_not_with_each_age(monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr(anchors_module.time, 'perf_counter', lambda: now_s[0])
+    subject = Robot(anchor='scan')
+    subject.anchors.inputs.add('scan', wall_scan(6))
+    for k in range(60):
+        now_s[0] = k * 0.1
+        subject.bend(NOW_NS + k * 10**8)
+    assert len(subject.said) == 1
+    assert 'older than the image' in subject.said[0]
+
+
+def test_points_that_are_refused_for_long_are_a_problem(monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr(anchors_module.time, 'perf_counter', lambda: now_s[0])
+    subject = Robot(anchor='scan')
+    for k in range(40):
+        now_s[0] = k * 0.1
+        far_off = wall_scan(0.4 + 0.001 * k, stamp_ns=NOW_NS + k * 10**8)  # 4 m are predicted
+        subject.anchors.inputs.add('scan', far_off)
+        subject.bend(NOW_NS + k * 10**8)
+    assert 'points can be used' in subject.anchors.problem
+    assert len(subject.said) == 1
+    assert subject.facts['anchor_missed'] == {'scan': 40}
+
+
+def test_without_a_calibration_it_says_that_nothing_is_anchored():
+    subject = Robot(anchor='scan')
+    subject.anchors.inputs.add('scan', wall_scan(6))
+    subject.bend()
+    assert subject.anchors.factor != 1
+    assert subject.anchors.bend_for(subject.config, 'camera', NOW_NS, calibrated=False) is None
+    assert 'no calibration' in subject.anchors.problem
+    assert subject.anchors.factor is None
+    subject.bend()
     assert not subject.anchors.problem
 
 

@@ -15,6 +15,7 @@ from lightdepth_ros.stream.health import (
     WARN,
     Health,
     numbers,
+    texts,
     verdict,
     waits_for_manager,
 )
@@ -51,6 +52,12 @@ SITUATIONS = {
     'all is well': ({}, OK, '2.0 frames/s', ''),
     'transforms do not tell the mount': (
         {'no_mount': 'mount is tf, but', 'mount': 'not known'}, WARN, 'mount is tf', '',
+    ),
+    'the last frame had no anchor, and now nobody subscribes': (
+        {'no_anchor': 'no anchor from scan', 'subscribers': {'points': 0}}, OK, 'idle', '',
+    ),
+    'a sensor gives no anchor': (
+        {'no_anchor': 'no anchor from scan'}, WARN, 'no anchor from scan', '',
     ),
     'nobody subscribes': ({'subscribers': {'points': 0}}, OK, 'idle: nobody subscribes', ''),
     'the engine is slower than the camera': (
@@ -161,3 +168,9 @@ def test_numbers_are_exact_and_fit_json():
 def test_what_was_not_measured_is_null():
     nothing = health(counters=FrameCounters().snapshot(0.0))
     assert numbers(nothing)['latency_p99_ms'] is None
+
+
+def test_misfits_of_anchors_are_shown_finely_enough_to_compare():
+    shown = texts(health(anchor={'anchor_misfit_before': 0.1234, 'anchor_misfit_after': 0.0567}))
+    assert (shown['anchor_misfit_before'], shown['anchor_misfit_after']) == ('0.123', '0.057')
+    assert shown['rate_out_hz'] == '2.0'

@@ -598,3 +598,15 @@ def test_at_the_size_of_the_camera_all_outputs_have_its_pixels_and_its_calibrati
     assert len(u) > 100_000
     np.testing.assert_allclose(cloud['x'][v, u] / cloud['z'][v, u] * 600 + 310, u, atol=1e-2)
     np.testing.assert_allclose(cloud['y'][v, u] / cloud['z'][v, u] * 610 + 250, v, atol=1e-2)
+
+
+def test_the_scale_of_a_frame_without_depth_is_not_told(world):
+    world.stream.scale = FakePublisher()
+    world.stream.scale.listeners = 1
+    world.config = dataclasses.replace(world.config, anchor='scan')
+    world.calibrate(CAMERA)
+    world.listen('depth/image')
+    world.feed(image())
+    world.listen('semantic/image')
+    world.feed(image())
+    assert len(world.stream.scale.sent) == 1

@@ -24,6 +24,7 @@ from lightdepth_ros import shared_memory  # noqa: E402
 from lightdepth_ros.contract import load_contract  # noqa: E402
 from lightdepth_ros.engines import EngineRequest, load_engine  # noqa: E402
 from lightdepth_ros.errors import ConfigError, ContractError  # noqa: E402
+from lightdepth_ros.mount import ground_map  # noqa: E402
 from tools.ros_env import ROOT  # noqa: E402
 from training import average, export  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
@@ -275,7 +276,8 @@ def test_exported_exit_runs_at_any_multiple_of_32(exported, student, exit_name, 
     assert json.loads(path.read_text())['exit'] == exit_name
     engine = load_engine(EngineRequest(path))
     for height, width in ((320, 480), (64, 160)):
-        out = engine.run(np.zeros((1, height, width, 3), np.uint8))
+        image = np.zeros((1, height, width, 3), np.uint8)
+        out = engine.run(image, ground=ground_map(None, None, (height, width)))
         for name, dtype in (('depth', np.float32), ('label', np.uint8), ('confidence', np.uint8)):
             assert out[name].shape == (1, height // stride, width // stride)
             assert out[name].dtype == dtype

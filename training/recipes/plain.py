@@ -11,6 +11,8 @@ folder and not run in one piece yet: `python -m training.train --out runs/1 --st
   runs 1 to 3   frames without depth learnt from their sky, not yet from level ground
   run 4         took the cameras of CamVid and IDD to stand 1.4 m high
   runs 6 to 9   a step to the side moved the sky too, as if it were 160 m away
+  run 13        all that is nearer than 6 m counted more, the road too; so in run 14
+  runs 13-15    the ground map did not tell the height of a camera
 """
 
 from __future__ import annotations
@@ -46,6 +48,31 @@ RUN_8 = (
 )
 RUN_11 = (
     f'{RUN_8} --ema 0.998 --crops 320x480,256x416,416x320,352x448 {MIX_11} --seed 51 --steps 6000'
+)
+RUN_13 = (
+    f'{COMMON} --warmup-steps 50 --weight-decay 0.01 --ema 0.998 --schedule linear '
+    '--validation kitti-val,camvid-seq-val,idd-part-val,more-rigs-val,robots,synthetic-robot-val '
+    '--crops 192x608,224x512,320x384,320x480,416x320 --focal-min-px 180 --vertical-jitter 0.7 '
+    '--rotation-deg 3 --mirror 0.4 --photometric 1.2 --restyle 0.5 --paste 1 --props 0.3 '
+    '--seam 0.3 --sidestep-m 2 --twins 0.34'
+)
+"""The settings of the runs with a ground map (1 December 2026); the rest are defaults."""
+LABELLED_13 = 'camvid-other-train:2.5,idd-part-train:2.5,nuscenes-front:1.5,more-nuscenes-train:1'
+KITTI_13 = (
+    'kitti-train:3,kitti-road:3,kitti-extra:0.3,kitti-unlabelled:0.7,more-kitti:5,'
+    'more-semantics:1,more-grey:0.4,more-rigs-train:1.2'
+)
+KITTI_15 = (
+    'kitti-train:4,kitti-road:4,kitti-extra:0.3,kitti-unlabelled:0.7,more-kitti:6,'
+    'more-semantics:1,more-grey:0.4,more-rigs-train:1.5'
+)
+MIX_13 = f'--sources synthetic:1.5,synthetic-robot:6,{KITTI_13},{LABELLED_13}'
+MIX_14 = f'--sources synthetic:1.5,synthetic-robot:7,{KITTI_13},{LABELLED_13}'
+MIX_15 = f'--sources synthetic:1.5,synthetic-robot:5,{KITTI_15},{LABELLED_13}'
+MIX_16 = f'--sources synthetic:1.5,synthetic-robot:6,{KITTI_15},{LABELLED_13}'
+MIX_18 = (
+    f'--sources synthetic:1.5,synthetic-robot:6,{KITTI_15},'
+    'camvid-other-train:3.5,idd-part-train:3,nuscenes-front:2,more-nuscenes-train:1'
 )
 
 
@@ -134,7 +161,46 @@ STAGES = (
         'kitti-road:4,kitti-extra:0.3,kitti-unlabelled:1,camvid-train:4,idd-train:2.5,'
         'nuscenes-front:1.5', '11.ckpt',
     ),
-    Stage('models', 'export', '{out}/12/resume.ckpt --out {out}/models', 'the files that ship'),
+    Stage('12-files', 'export', '{out}/12/resume.ckpt --out {out}/12-files',
+          'the files that shipped in November 2026, read back by 13'),
+    Stage(
+        '13', 'train',
+        f'{RUN_13} {MIX_13} --init {{out}}/12-files/lightdepth_plain_L.onnx --steps 9000 '
+        '--stop-at 1100 --schedule constant --lr 1.8e-3 --warmup-steps 100 --seed 101',
+        'the ground map, robot views, more streets, twins; constant rate',
+    ),
+    Stage(
+        '14', 'train',
+        f'{RUN_13} {MIX_14} --init {{out}}/13/resume.ckpt --steps 11500 --stop-at 1800 '
+        '--lr 1.8e-3 --seed 102 --twin-weight 4',
+        'more robot views, clear second choices of the label teacher',
+    ),
+    Stage(
+        '15', 'train',
+        f'{RUN_13} {MIX_15} --init {{out}}/14/resume.ckpt --steps 7800 --stop-at 3400 '
+        '--lr 1.6e-3 --seed 103 --twin-weight 2',
+        'weight on what stands instead of on all that is near',
+    ),
+    Stage(
+        '16', 'train',
+        f'{RUN_13} {MIX_16} --init {{out}}/15/resume.ckpt --steps 5000 --stop-at 3000 '
+        '--lr 1.4e-3 --seed 104 --twin-weight 2',
+        'the map tells the height of the camera too',
+    ),
+    Stage('16-files', 'export', '{out}/16/resume.ckpt --out {out}/16-files', 'read by 17'),
+    Stage(
+        '17', 'blend',
+        '{out}/12-files/lightdepth_plain_L.json {out}/16-files/lightdepth_plain_L.json '
+        '--share 0.4 --out {out}/17',
+        'part of the way back to the weights of November: streets come back',
+    ),
+    Stage(
+        '18', 'train',
+        f'{RUN_13} {MIX_18} --init {{out}}/17/lightdepth_plain_L.onnx --steps 2600 --lr 8e-4 '
+        '--ema 0.996 --seed 105 --twin-weight 2',
+        'both settle, at a rate that falls to nothing',
+    ),
+    Stage('models', 'export', '{out}/18/resume.ckpt --out {out}/models', 'the files that ship'),
 )  # fmt: skip
 """In this order. A new stage goes to the end, before `models`, which exports the last one."""
 

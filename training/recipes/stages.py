@@ -28,7 +28,7 @@ class Stage:
     """One command of a recipe.
 
     name     of the stage; a run of training goes into OUT/NAME.
-    program  what follows `python -m training.`: train, average or export.
+    program  what follows `python -m training.`: train, average, blend or export.
     flags    the rest of the command; {out} is the folder of the recipe.
     about    what it is for, one line.
     """
