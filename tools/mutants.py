@@ -35,8 +35,11 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 KILLED, SURVIVED, LATE = 'killed', 'SURVIVED', 'killed (too slow)'
-OK_CODE = 0
-"""pytest's exit code where all tests passed."""
+BROKE = 'BROKE (no verdict)'
+VERDICTS = {0: SURVIVED, 1: KILLED, 2: KILLED}
+"""Of pytest's exit codes: all passed, one failed, a test file could not be imported."""
+STOPPED = (signal.SIGKILL, signal.SIGTERM)
+"""Signals from outside, as for want of memory; they say nothing of the mutant."""
 
 
 def places(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -119,9 +122,7 @@ def run(module: Path, code: CodeType | None, tests: list[str], limit_s: int) -> 
     child = os.fork()
     if child:
         status = os.waitpid(child, 0)[1]
-        if os.WIFSIGNALED(status):
-            return LATE if os.WTERMSIG(status) == signal.SIGALRM else KILLED
-        return SURVIVED if os.WEXITSTATUS(status) == OK_CODE else KILLED
+        return verdict(status)
     signal.alarm(limit_s)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
@@ -133,6 +134,14 @@ def run(module: Path, code: CodeType | None, tests: list[str], limit_s: int) -> 
 
     result = pytest.main(['-x', '-q', '-p', 'no:cacheprovider', *tests])
     os._exit(int(result))
+
+
+def verdict(status: int) -> str:
+    """Return the outcome that a wait status of a test run stands for."""
+    if not os.WIFSIGNALED(status):
+        return VERDICTS.get(os.WEXITSTATUS(status), BROKE)
+    number = os.WTERMSIG(status)
+    return LATE if number == signal.SIGALRM else BROKE if number in STOPPED else KILLED
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -152,8 +161,8 @@ def main(argv: list[str] | None = None) -> int:
     for number in drawn:
         code = compile(mutated(source, number), str(args.module), 'exec')
         outcome = run(args.module, code, args.tests, args.limit_s)
-        killed += outcome != SURVIVED
-        if outcome == SURVIVED or args.verbose:
+        killed += outcome in (KILLED, LATE)
+        if outcome in (SURVIVED, BROKE) or args.verbose:
             print(f'{outcome}: {args.module}:{found[number][0]}: {found[number][1]}', flush=True)
     print(f'{args.module}: {killed} of {len(drawn)} mutants killed, drawn from {len(found)}')
     return 0

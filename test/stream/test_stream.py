@@ -535,6 +535,16 @@ def test_view_lost_by_cropping_is_told_once_with_the_remedy(world):
     assert 'Set fit to adapt' in told[0]
 
 
+@pytest.mark.parametrize(
+    ('width', 'share'), [(520, None), (550, '13% of the 550x320'), (580, '17% of the 580x320')]
+)
+def test_view_lost_by_cropping_is_told_above_a_tenth(world, width, share):
+    world.listen('depth/image')
+    world.feed(image(size_hw=(320, width)))
+    told = [warning for warning in world.warnings if 'cut away' in warning]
+    assert [share in warning for warning in told] == ([True] if share else [])
+
+
 def test_focal_length_unlike_the_training_is_told_once(world):
     trained = {'config': {'focal_min_px': 300.0, 'focal_max_px': 950.0}}
     world.engine.contract = dataclasses.replace(world.engine.contract, training=trained)

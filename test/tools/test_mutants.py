@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import ast
+import signal
+
+import pytest
 
 from tools import mutants
 
@@ -36,3 +39,20 @@ def test_outcome_is_killed_where_the_tests_fail_and_survived_where_they_pass(
     printed = capfd.readouterr().out
     assert 'SURVIVED: double_it.py:5: 7: value[0] -> 14' in printed
     assert 'double_it.py: 2 of 3 mutants killed, drawn from 3' in printed
+
+
+@pytest.mark.parametrize(
+    ('status', 'expected'),
+    [
+        (0, mutants.SURVIVED),
+        (1 << 8, mutants.KILLED),
+        (2 << 8, mutants.KILLED),  # the test file could not be imported
+        (4 << 8, mutants.BROKE),  # no such test file
+        (5 << 8, mutants.BROKE),  # no test was found
+        (int(signal.SIGSEGV), mutants.KILLED),
+        (int(signal.SIGALRM), mutants.LATE),
+        (int(signal.SIGKILL), mutants.BROKE),
+    ],
+)
+def test_run_that_broke_kills_nothing(status, expected):
+    assert mutants.verdict(status) == expected

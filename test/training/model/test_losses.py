@@ -197,5 +197,9 @@ def test_twins_that_agree_cost_nothing_and_others_what_they_differ_by():
     moved = out._replace(g=out.g + torch.tensor([0.0, 2.0])[:, None, None, None])
     depth, _ = losses.twin_losses(moved, shift, 1, 2)
     assert float(depth) == pytest.approx(2.0, abs=1e-2)
+    scores_apart = torch.tensor([[1e3, 0.0, 0.0], [0.0, 1e3, 0.0]])[:, :, None, None]
+    sure = ScaleOutput(out.g, scores_apart.expand(2, 3, 32, 48), None)
+    _, label = losses.twin_losses(sure, shift, 1, 2)
+    assert float(label) == pytest.approx(1.0, abs=1e-5)  # two sure classes: all chance moves
     wrong_way = torch.tensor([[0.0, 0.0], [-2.0 * down, -2.0 * right]])
     assert float(losses.twin_losses(out, wrong_way, 1, 2)[0]) > 1
