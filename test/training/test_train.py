@@ -309,8 +309,8 @@ def test_export_refuses_a_runtime_that_disagrees(exported, tiny_data, monkeypatc
         def __init__(self, path: Path) -> None:
             self.engine = real(path)
 
-        def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-            out = self.engine.run(image)
+        def run(self, image: np.ndarray, ground: np.ndarray) -> dict[str, np.ndarray]:
+            out = self.engine.run(image, ground=ground)
             return out | {'depth': out['depth'] * np.float32(factor)}
 
         def close(self) -> None:

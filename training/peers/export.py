@@ -41,6 +41,7 @@ class PaperHeads(nn.Module):
     def __init__(self, softmax: bool) -> None:
         super().__init__()
         self.network = PaperStudent(CLASSES)
+        del self.network.ground  # ours, not the paper's
         self.softmax = softmax
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -108,12 +108,14 @@ class PaperStudent(nn.Module):
             inp = width + skip
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, image: torch.Tensor, ground: torch.Tensor) -> list[ScaleOutput]:
-        """See Student.__call__."""
+    def forward(
+        self, image: torch.Tensor, ground: torch.Tensor | None = None
+    ) -> list[ScaleOutput]:
+        """See Student.__call__. ground: None = the network as the paper has it."""
         x, skips = self.stem(image), []
         for index, block in enumerate(self.encoder):
             x = block(x)
-            if index in GROUND_AFTER_BLOCK:
+            if index in GROUND_AFTER_BLOCK and ground is not None:
                 x = self.ground[str(index)](x, ground)
             if index in SKIP_AFTER_BLOCK:
                 skips.append(x)
