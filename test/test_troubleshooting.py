@@ -80,7 +80,9 @@ def test_every_parameter_and_topic_that_is_typed_exists():
 
 def test_every_value_that_is_typed_is_accepted():
     known = {setting.name: setting for setting in settings()}
-    for name, value in re.findall(r'ros2 param set /depth_node (\w+) ([\w.]+)', TEXT):
+    typed = re.findall(r'ros2 param set /depth_node (\w+) ([\w.]+)', TEXT)
+    assert typed
+    for name, value in typed:
         setting = known[name]
         assert not setting.fixed, f'{name} cannot be set live'
         if setting.choices:

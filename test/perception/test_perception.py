@@ -13,6 +13,7 @@ from lightdepth_ros.classes import CLASS_ID, SKY
 from lightdepth_ros.engines import EngineRequest, load_engine
 from lightdepth_ros.errors import BadCameraError, BadImageError, ConfigError, EngineError
 from lightdepth_ros.mount import Mount, ground_map
+from lightdepth_ros.perception import perception as perception_module
 from lightdepth_ros.perception.lens import Lens
 from lightdepth_ros.perception.perception import PARTS, Perception
 
@@ -276,7 +277,7 @@ def test_nearer_than_min_range_is_minus_infinite(perceive):
 
 def test_low_confidence_is_unknown_but_labelled_sky_stays_sky(perceive):
     image = halves((40, ROAD, 127), (40, ROAD, 128))
-    image[:8] = (40, SKY, 0)  # at 20 m, which nobody is sure of
+    image[:8] = (40, SKY, 120)  # at 20 m, of which the network is a little less than half sure
     depth_m = perceive(image, min_confidence=0.5).prediction.depth_m
     assert (depth_m[:4] == np.inf).all()
     assert np.isnan(depth_m[4:, :24]).all()
@@ -388,6 +389,14 @@ def test_timings_are_milliseconds_and_add_up_to_no_more_than_the_call_took(engin
     timings = perception.predict(plain(40), None, ('depth',)).timings_ms
     took_ms = (time.perf_counter() - started) * 1e3
     assert 0 < sum(timings.values()) <= took_ms
+
+
+def test_each_step_is_timed_in_milliseconds_by_the_clock(perceive, monkeypatch):
+    ticks = iter((10.0, 10.003, 10.008, 10.019))
+    monkeypatch.setattr(perception_module, 'perf_counter', lambda: next(ticks))
+    timings = perceive(plain(40)).timings_ms
+    expected = {'preprocess': 3.0, 'engine': 5.0, 'postprocess': 11.0}
+    assert timings == pytest.approx(expected, abs=1e-6)
 
 
 def test_adapt_tells_its_network_size(engine):
