@@ -29,9 +29,11 @@ SLEEPING = (
 
 
 def start(*command: str, stdout: object) -> subprocess.Popen[str]:
+    """Start Python as a terminal does: a shell's background job would ignore Ctrl-C."""
     return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, *command], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize('name', ['the command line', 'its help'])

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from lightdepth_ros import terminal
 from lightdepth_ros.camera import Camera
 from lightdepth_ros.config import NodeConfig
 from lightdepth_ros.errors import LightdepthError
@@ -155,4 +156,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(terminal.run(main))

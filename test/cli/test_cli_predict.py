@@ -174,10 +174,10 @@ def test_a_folder_goes_on_after_a_picture_that_is_too_thin_or_that_the_engine_re
     save(tmp_path / 'in' / '._c.png', hw=(400, 2))
     whole = Perception.predict
 
-    def sometimes(self, rgb, *arguments):
+    def sometimes(self, rgb, *arguments, **named):
         if rgb[0, 0, 0] == 7:
             raise EngineError('out of memory')
-        return whole(self, rgb, *arguments)
+        return whole(self, rgb, *arguments, **named)
 
     monkeypatch.setattr(Perception, 'predict', sometimes)
     code, written = predict(tmp_path / 'in', '--fov-deg', '60')

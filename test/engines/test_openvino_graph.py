@@ -8,8 +8,9 @@ import pytest
 from tiny_model import make_tiny_model
 
 from lightdepth_ros.contract import shipped_contract
-from lightdepth_ros.engines import OUTPUTS
+from lightdepth_ros.engines import OUTPUTS, ground_shape
 from lightdepth_ros.engines.golden import golden_image
+from lightdepth_ros.mount import Mount, ground_map
 
 ov = pytest.importorskip('openvino')
 
@@ -21,14 +22,21 @@ CASES = [('plain', 'L'), ('plain', 'XS'), ('paper', 'M')]
 
 def read(path, hw=HW):
     model = ov.Core().read_model(path.with_suffix('.onnx'))
-    model.reshape([1, *hw, 3])
+    shapes = {'image': [1, *hw, 3]}
+    if len(model.inputs) > 1:
+        shapes['ground'] = list(ground_shape(hw))
+    model.reshape(shapes)
     return model
 
 
 def answer(model, image) -> dict[str, np.ndarray]:
     """Compute in float32 on one thread, whatever the CPU has."""
     options = {'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': 1}
-    found = ov.Core().compile_model(model, 'CPU', options)(image)
+    hw = image.shape[1:3]
+    inputs = {'image': image, 'ground': ground_map(None, Mount(0.5), hw)}
+    names = [value.get_any_name() for value in model.inputs]
+    compiled = ov.Core().compile_model(model, 'CPU', options)
+    found = compiled({name: inputs[name] for name in names})
     return {name: found[name] for name in OUTPUTS}
 
 
