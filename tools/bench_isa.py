@@ -27,7 +27,7 @@ import numpy as np
 from lightdepth_ros.bench.matrix import machine
 from lightdepth_ros.contract import EXIT_STRIDE, MODELS_DIR
 from lightdepth_ros.engines import Engine, EngineRequest, load_engine
-from lightdepth_ros.engines.golden import golden_image
+from lightdepth_ros.engines.golden import golden_ground, golden_image
 from lightdepth_ros.errors import ConfigError, EngineError, LightdepthError
 from tools.cap_cpu import LEVELS, cap
 from tools.document import markdown_rows, write_section
@@ -77,10 +77,14 @@ def measure(level: str, exit_name: str, rounds: int, threads: list[str]) -> dict
     cap(level)
     engines = dict(load_all(exit_name, [int(count) for count in threads]))
     times: dict[Key, list[tuple[float, float]]] = {key: [] for key in engines}
+    grounds = {
+        key: golden_ground(engine.contract, engine.contract.input_hw)
+        for key, (engine, _) in engines.items()
+    }
     for index in range(WARM_UP + rounds):
         for key, (engine, image) in engines.items():
             started = time.perf_counter(), time.process_time()
-            engine.run(image)
+            engine.run(image, ground=grounds[key])
             took = time.perf_counter() - started[0], time.process_time() - started[1]
             if index >= WARM_UP:
                 times[key].append(took)
