@@ -41,12 +41,13 @@ demo:
 	  $(if $(RESOLUTION),--output-resolution '$(RESOLUTION)') $(if $(BACKEND),--backend '$(BACKEND)') \
 	  $(if $(MODEL),--model '$(MODEL)') $(if $(FRAMES),--frames '$(FRAMES)') $(if $(RATE),--rate '$(RATE)')
 
-# Fast first: without ROS, network and road data. Then what talks to ROS, then what takes long (apart,
-# since a loader process forked from one with DDS's threads may crash), then what reads data.
+# Fast first: without ROS, network and road data. Then what talks to ROS, then what takes long
+# (training in a process of its own, as it forks loaders), then what reads road data.
 test: lint
 	@$(RUN) -m pytest -q -m 'not ros and not data and not slow and not gpu'
 	@$(RUN) -m pytest -q -m 'ros and not data and not gpu'
-	@$(RUN) -m pytest -q -m 'slow and not ros and not data and not gpu'
+	@$(RUN) -m pytest -q -m 'slow and not ros and not data and not gpu' --ignore test/training
+	@$(RUN) -m pytest -q -m 'slow and not ros and not data and not gpu' test/training
 	@$(RUN) -m pytest -q -rs -m 'data and not gpu'
 
 lint: env-all
