@@ -320,8 +320,25 @@ class Peer:
         return bool(self.call(ChangeState, 'change_state', request).success)
 
     def state(self) -> str:
-        """Return the node's lifecycle state."""
-        return str(self.call(GetState, 'get_state', GetState.Request()).current_state.label)
+        """Return the node's lifecycle state.
+
+        Asked again every few seconds: a node that has just been found may answer before its
+        answers can reach this process (DDS matches readers one by one), and such an answer is
+        lost.
+        """
+        client = self.node.create_client(GetState, f'{self._depth_node}/get_state')
+        self.spin_until(client.service_is_ready, 'service get_state')
+        asked: list[Any] = []
+
+        def answered() -> bool:
+            if not asked or time.monotonic() - asked[-1][0] > 5:
+                asked.append((time.monotonic(), client.call_async(GetState.Request())))
+            return any(future.done() for _, future in asked)
+
+        self.spin_until(answered, 'an answer of get_state')
+        answer = next(future.result() for _, future in asked if future.done())
+        self.node.destroy_client(client)
+        return str(answer.current_state.label)
 
     def set_parameter(self, name: str, value: Any) -> tuple[bool, str]:
         """Set a parameter; return whether it was accepted, and the reason if not."""
