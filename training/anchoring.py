@@ -36,6 +36,7 @@ from lightdepth_ros.perception.navigation import class_mask
 from lightdepth_ros.perception.prediction import Prediction
 from lightdepth_ros.perception.ranges import NOTHING
 from training.datasets.catalog import open_dataset
+from training.datasets.kitti_calib import CAMERA_HEIGHT_M
 from training.datasets.sample import Dataset
 from training.scoring.anchors import Choice, Held, answer, split
 from training.scoring.metrics import DepthSums, depth_sums, mean_per_image
@@ -49,7 +50,6 @@ CHOICES = (
     Choice('beams', 4, outliers=0.3),
     Choice('beams', 4, turned_deg=3.0),
 )
-KITTI_HEIGHT_M = 1.65
 SHOWN = ('abs_rel', 'rmse', 'delta1')
 Row = dict[str, Any]
 
@@ -114,7 +114,7 @@ def on_ground(prediction: Prediction, height_m: float) -> AnchorPoints:
 
 
 def measure(
-    dataset: Dataset, choices: Sequence[Choice], seed: int = 0, height_m: float = KITTI_HEIGHT_M
+    dataset: Dataset, choices: Sequence[Choice], seed: int = 0, height_m: float = CAMERA_HEIGHT_M
 ) -> list[Row]:
     """Anchor every frame of `dataset` that has truth and a camera, in each way of `choices`."""
     perception = load_perception(NodeConfig(fit='adapt'))
@@ -196,7 +196,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument('--data', default='kitti-val', help='data sets, comma separated (kitti-val)')
     p.add_argument('--root', type=Path, default=None, help='data folder (as training.evaluate)')
     p.add_argument(
-        '--height-m', type=float, default=KITTI_HEIGHT_M, help='of the camera, for ground (1.65)'
+        '--height-m', type=float, default=CAMERA_HEIGHT_M, help='of the camera, for ground (1.65)'
     )
     p.add_argument('--seed', type=int, default=0, help='of the choice of anchors (0)')
     p.add_argument('--out', type=Path, default=None, help='folder for table, JSON and curve')
